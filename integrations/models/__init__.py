@@ -1,0 +1,70 @@
+"""The records. One noun a file; import them from here."""
+
+from .audit import AuditEvent
+from .connection import Connection, ConnectionScope, ConnectionState
+from .imports import ImportItem, ImportRun
+from .lease import GateMode, Lease, WorkerProcess
+from .operation import (
+    CLAIMABLE,
+    OPEN,
+    TERMINAL,
+    Attempt,
+    ExternalRef,
+    Operation,
+    OperationDependency,
+    State,
+)
+from .people import Agent, Contact, Office
+from .tour import (
+    LIVE_STATUSES,
+    AppointmentStatus,
+    AuthorRole,
+    Feedback,
+    FeedbackChannel,
+    InterestLevel,
+    Outcome,
+    PriceOpinion,
+    RequestType,
+    SecondShowing,
+    ShowingMethod,
+    Tour,
+    TourStatus,
+    TourStop,
+)
+
+__all__ = [
+    "CLAIMABLE",
+    "LIVE_STATUSES",
+    "OPEN",
+    "TERMINAL",
+    "Agent",
+    "AppointmentStatus",
+    "Attempt",
+    "AuditEvent",
+    "AuthorRole",
+    "Connection",
+    "ConnectionScope",
+    "ConnectionState",
+    "Contact",
+    "ExternalRef",
+    "Feedback",
+    "FeedbackChannel",
+    "GateMode",
+    "ImportItem",
+    "ImportRun",
+    "InterestLevel",
+    "Lease",
+    "Office",
+    "Operation",
+    "OperationDependency",
+    "Outcome",
+    "PriceOpinion",
+    "RequestType",
+    "SecondShowing",
+    "ShowingMethod",
+    "State",
+    "Tour",
+    "TourStatus",
+    "TourStop",
+    "WorkerProcess",
+]

@@ -1,0 +1,78 @@
+"""A connection: one account at one CRM, whom it serves and how we sign in."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from integrations.fields import EncryptedJSONField
+
+from .base import Record
+from .people import Agent, Office
+
+
+class ConnectionScope(models.TextChoices):
+    BROKERAGE = "brokerage"
+    OFFICE = "office"
+    AGENT = "agent"
+
+
+class ConnectionState(models.TextChoices):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    AUTH_NEEDED = "auth_needed", "Sign-in needed"
+    DISABLED = "disabled"
+
+
+class Connection(Record):
+    """No `choices` on the provider: adding one needs no migration.
+
+    `hold_*` is what the gate last said about the whole connection (circuit open, day used up, Redis away); claims skip
+    a held connection, rows are not touched. `refresh_*` is the lease under which one process renews a token.
+    """
+
+    provider = models.CharField(max_length=32)
+    label = models.CharField(max_length=80, unique=True)
+    scope = models.CharField(max_length=10, choices=ConnectionScope, default=ConnectionScope.BROKERAGE)
+    office = models.ForeignKey(Office, on_delete=models.PROTECT, null=True, blank=True, related_name="connections")
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, blank=True, related_name="connections")
+    sync_from = models.DateTimeField("sync tours from", help_text="Tours that start before this are left out.")
+    account_key = models.CharField(
+        max_length=120, editable=False, help_text="The account at the provider; limits are counted per account."
+    )
+    config = models.JSONField(default=dict, blank=True)
+    secrets = EncryptedJSONField(default=dict, blank=True, editable=False)
+    secrets_version = models.PositiveIntegerField(default=1, editable=False)
+    token_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    limit_overrides = models.JSONField(default=dict, blank=True, help_text='Lower a limit, for example {"burst": 50}.')
+    mapping_version = models.PositiveIntegerField(default=1, editable=False)
+    state = models.CharField(max_length=12, choices=ConnectionState, default=ConnectionState.ACTIVE)
+    state_reason = models.CharField(max_length=200, blank=True, editable=False)
+    hold_reason = models.CharField(max_length=20, blank=True, editable=False)
+    hold_until_ms = models.BigIntegerField(default=0, editable=False)
+    breaker = models.JSONField(null=True, blank=True, editable=False)
+    not_before_ms = models.BigIntegerField(default=0, editable=False)
+    refresh_owner = models.CharField(max_length=80, blank=True, editable=False)
+    refresh_until_ms = models.BigIntegerField(default=0, editable=False)
+    last_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["label"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "account_key"],
+                name="connection_account_once",
+                violation_error_message="This account is connected already.",
+            ),
+            models.CheckConstraint(condition=Q(state__in=ConnectionState.values), name="connection_state_known"),
+            models.CheckConstraint(
+                condition=Q(scope="brokerage", office__isnull=True, agent__isnull=True)
+                | Q(scope="office", office__isnull=False, agent__isnull=True)
+                | Q(scope="agent", office__isnull=True, agent__isnull=False),
+                name="connection_scope_target",
+                violation_error_message="Name the office or the agent this serves; for the whole brokerage, neither.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label

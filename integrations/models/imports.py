@@ -1,0 +1,54 @@
+"""One run of an import: what it read, made and changed."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .base import Record
+
+
+class ImportRun(Record):
+    """A file that passed its first reading. Resumable (`next_row`), and the basis of an undo by plan (`ImportItem`)."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        UNDONE = "undone"
+
+    kind = models.CharField(max_length=10)
+    file_name = models.CharField(max_length=255)
+    file_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    actor = models.CharField(max_length=150, blank=True)
+    rows = models.PositiveIntegerField(default=0)
+    next_row = models.PositiveIntegerField(default=0)
+    skipped = models.JSONField(default=list, blank=True)
+    created_count = models.PositiveIntegerField(default=0)
+    updated_count = models.PositiveIntegerField(default=0)
+    unchanged_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["file_hash"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} from {self.file_name}"
+
+
+class ImportItem(models.Model):
+    """One record an import created or changed; `before` holds the old values of a change (no secrets)."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="items")
+    entity_type = models.CharField(max_length=16)
+    entity_id = models.BigIntegerField()
+    created = models.BooleanField()
+    before = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "entity_type", "entity_id"], name="import_item_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entity_type} {self.entity_id}"

@@ -1,0 +1,187 @@
+"""The operation: one effect on an outside system. The row is the queue and the whole story."""
+
+from __future__ import annotations
+
+import secrets
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from .base import Record
+from .connection import Connection
+
+
+class State(models.TextChoices):
+    """States of an operation; which may follow which is `engine/states.py`."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    WAITING = "waiting"
+    RETRYABLE = "retryable"
+    UNKNOWN = "unknown"
+    NEEDS_PERSON = "needs_person"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    IGNORED = "ignored"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+
+CLAIMABLE = (State.PENDING, State.WAITING, State.RETRYABLE, State.UNKNOWN)
+OPEN = (*CLAIMABLE, State.LEASED, State.NEEDS_PERSON)
+TERMINAL = (State.SUCCEEDED, State.DEAD, State.IGNORED, State.SUPERSEDED, State.CANCELLED)
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def of(self, entity_type: str, entity_id: int) -> OperationQuerySet:
+        return self.filter(entity_type=entity_type, entity_id=entity_id)
+
+    def open(self) -> OperationQuerySet:
+        """Not yet at an end: someone or something will still act on it."""
+        return self.filter(state__in=OPEN)
+
+
+class Operation(Record):
+    """One desired effect: bring `entity` at `connection` to the state it has here.
+
+    Times ending in `_ms` are Unix milliseconds, UTC.
+    """
+
+    op_key = models.CharField(max_length=120, unique=True)
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="operations")
+    kind = models.CharField(max_length=32)
+    entity_type = models.CharField(max_length=16)
+    entity_id = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    state = models.CharField(max_length=12, choices=State, default=State.PENDING)
+    reason = models.CharField(max_length=40, blank=True)
+    message = models.CharField(max_length=500, blank=True, help_text="What the last try was told, without secrets.")
+    priority = models.SmallIntegerField(default=100, help_text="Lower goes first.")
+    due_ms = models.BigIntegerField()
+    blockers = models.PositiveSmallIntegerField(default=0)
+    in_doubt = models.BooleanField(default=False)
+    token = models.BigIntegerField(default=0)
+    lease_owner = models.CharField(max_length=80, blank=True)
+    lease_until_ms = models.BigIntegerField(null=True)
+    entered = models.BooleanField(default=False)
+    sent_ms = models.BigIntegerField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    waits = models.PositiveIntegerField(default=0)
+    strikes = models.PositiveSmallIntegerField(default=0)
+    deadline_ms = models.BigIntegerField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    redrive_no = models.PositiveSmallIntegerField(default=0)
+    root = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="redrives")
+    settled_ms = models.BigIntegerField(null=True)
+    import_run = models.ForeignKey(
+        "integrations.ImportRun", on_delete=models.PROTECT, null=True, blank=True, related_name="operations"
+    )
+
+    objects: ClassVar = OperationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["connection", "priority", "due_ms", "id"],
+                name="operation_claim",
+                condition=Q(state__in=CLAIMABLE, blockers=0),
+            ),
+            models.Index(fields=["due_ms"], name="operation_due", condition=Q(state__in=CLAIMABLE, blockers=0)),
+            models.Index(fields=["lease_until_ms"], name="operation_lease", condition=Q(state=State.LEASED)),
+            models.Index(fields=["entity_type", "entity_id", "connection", "kind"], name="operation_entity"),
+            models.Index(fields=["state", "connection"], name="operation_state"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="operation_state_known"),
+            models.CheckConstraint(
+                condition=(Q(state=State.LEASED) & Q(lease_until_ms__isnull=False))
+                | (~Q(state=State.LEASED) & Q(lease_until_ms__isnull=True)),
+                name="operation_lease_has_end",
+            ),
+            models.UniqueConstraint(
+                fields=["connection", "entity_type", "entity_id", "kind"],
+                condition=Q(state=State.LEASED),
+                name="operation_one_holder",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.entity_type} {self.entity_id} v{self.version}"
+
+
+class OperationDependency(models.Model):
+    """`operation` waits until `needs` is settled."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="dependencies")
+    needs = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="dependants")
+    settled = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["operation", "needs"], name="dependency_once"),
+            models.CheckConstraint(condition=~Q(operation=F("needs")), name="dependency_not_self"),
+        ]
+        indexes = [models.Index(fields=["needs"], name="dependency_open", condition=Q(settled=False))]
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} needs {self.needs_id}"
+
+
+class Attempt(models.Model):
+    """One try, written together with `sent_ms` before the first byte leaves (or when a try ends without a write)."""
+
+    operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="tries")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    token = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64, blank=True)
+    calls = models.PositiveSmallIntegerField(default=0, help_text="Requests of this try that count against the limit.")
+    started_ms = models.BigIntegerField()
+    sent_ms = models.BigIntegerField(null=True)
+    ended_ms = models.BigIntegerField(null=True)
+    outcome = models.CharField(max_length=24, blank=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    request_id = models.CharField(max_length=80, blank=True, help_text="The provider's own id of the request.")
+    message = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["operation", "token"], name="attempt_once_per_token")]
+        indexes = [models.Index(fields=["connection", "started_ms"], name="attempt_calls")]
+
+    def __str__(self) -> str:
+        return f"try {self.token} of {self.operation_id}"
+
+
+def new_marker() -> str:
+    """60 random bits in base32 without look-alikes: short enough for a title, never a sequence number."""
+    alphabet = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(secrets.choice(alphabet) for _ in range(12))
+
+
+class ExternalRef(Record):
+    """What our entity is called at the provider, and what the provider last acknowledged."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="refs")
+    entity_type = models.CharField(max_length=16)
+    entity_id = models.BigIntegerField()
+    resource = models.CharField(max_length=24)
+    external_id = models.CharField(max_length=120, null=True)  # noqa: DJ001  NULL, not "", lets many unlinked rows stand beside the unique rule
+    marker = models.CharField(max_length=16, default=new_marker, editable=False)
+    acked_version = models.PositiveIntegerField(null=True)
+    acked_digest = models.CharField(max_length=64, null=True)  # noqa: DJ001  NULL means "not known", which no digest is
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "entity_type", "entity_id", "resource"], name="ref_entity_once"
+            ),
+            models.UniqueConstraint(fields=["connection", "resource", "external_id"], name="ref_external_once"),
+            models.UniqueConstraint(fields=["marker"], name="ref_marker_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.external_id or 'not linked'}"

@@ -1,0 +1,220 @@
+"""The contract between the engine and a provider.
+
+The engine hands an adapter frozen facts and an `Exchange`; the adapter answers with facts or raises an error of
+`errors.py`. An adapter never decides what happens to an operation, never waits, never retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+import httpx
+
+from integrations.gate import BreakerPolicy, Window
+
+Json = Any  # a JSON value; typed where it is built, not where it is carried
+
+
+# --- what we know: snapshots of our records, made by the engine from the current rows ------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFacts:
+    """A buyer. Empty text means not known."""
+
+    id: int
+    version: int
+    first_name: str
+    last_name: str
+    email: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowingFacts:
+    """A tour stop. Times are aware, UTC; `live` is False when the CRM should show it as cancelled."""
+
+    id: int
+    version: int
+    live: bool
+    tour_reference: str
+    tour_title: str
+    sequence: int
+    stops_in_tour: int
+    street: str
+    city: str
+    state: str
+    postal_code: str
+    list_price: Decimal | None
+    starts_at: datetime
+    ends_at: datetime
+    time_zone: str
+    appointment_status: str
+    outcome: str
+    method: str
+    agent_name: str
+    contact_id: int
+
+
+Facts = ContactFacts | ShowingFacts
+
+
+# --- what we want and what we know of it there ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The desired record in the provider's words: canonical, so that equal desires have equal digests.
+
+    `absent`: the record should not stand (a cancelled stop); with nothing there, nothing is sent.
+    """
+
+    resource: str
+    body: Mapping[str, Json]
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefFacts:
+    """Our link to the provider's record; `external_id` None while not linked."""
+
+    external_id: str | None
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Exactly one record is ours. `same`: it already is as wanted (None: the answer does not tell)."""
+
+    external_id: str
+    same: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The provider holds no such record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """More than one record could be ours; a person must say which."""
+
+    external_ids: Sequence[str]
+
+
+Lookup = Found | NotFound | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """The provider said it did it."""
+
+    external_id: str
+    status: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A 2xx that says nothing was done."""
+
+    message: str
+    status: int
+    request_id: str = ""
+
+
+Written = Understood | Ignored
+
+
+# --- how an adapter talks ------------------------------------------------------------------------------------------
+
+
+class SecondWriteError(RuntimeError):
+    """An adapter tried a second effectful request in one operation: a defect of the adapter."""
+
+
+class Exchange:
+    """The one way out for an adapter: any number of reads, at most one write.
+
+    `before_write` is the engine's: it runs after the gate admitted the write and before its first byte, and commits
+    that we are about to send.
+    """
+
+    def __init__(self, http: httpx.Client, before_write: Callable[[], None]) -> None:
+        self._http = http
+        self._before_write = before_write
+        self.wrote = False
+
+    def read(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """A request without effect at the provider."""
+        return self._http.request(method, path, extensions={"reanna.phase": "read"}, **kwargs)
+
+    def write(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """THE request with an effect. Raises SecondWriteError when there was one already."""
+        if self.wrote:
+            raise SecondWriteError(f"second write: {method} {path}")
+        self.wrote = True
+        extensions = {"reanna.phase": "write", "reanna.before_write": self._before_write}
+        return self._http.request(method, path, extensions=extensions, **kwargs)
+
+
+class Kind(Protocol):
+    """One kind of operation at one provider. Stateless; all calls may raise `ProviderError`.
+
+    `look_first`: ask the natural key before creating, also without doubt (a CRM person may exist already).
+    `settle_s`: how long after a lost answer the provider's own reads can be trusted to show the effect.
+    """
+
+    name: str
+    resource: str
+    settle_s: float
+    look_first: bool
+    has_lookup: bool
+
+    def wanted(self, facts: Any, needs: Mapping[str, str], ref: RefFacts, config: Mapping[str, str]) -> Wanted:
+        """Pure. `needs`: external ids of what this kind depends on, by resource."""
+        ...
+
+    def lookup(self, exchange: Exchange, facts: Any, wanted: Wanted, ref: RefFacts, needs: Mapping[str, str]) -> Lookup:
+        """Stored id, then marker, then natural key; reads only."""
+        ...
+
+    def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Written:
+        """Create, or update the record `ref` names: one request."""
+        ...
+
+
+# --- what a provider is: data ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigField:
+    """A field of the connection's form; `secret` ones are write-only and kept encrypted."""
+
+    name: str
+    label: str
+    help: str = ""
+    secret: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A provider as data. `limits_source` is where the vendor says so."""
+
+    slug: str
+    label: str
+    auth: Literal["token", "oauth2", "jwt"]
+    limits: tuple[Window, ...]
+    limits_source: str
+    fields: tuple[ConfigField, ...]
+    kinds: Mapping[str, Kind]
+    account_key: Callable[[Mapping[str, str]], str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    mapping_version: int = 1
+    settle_s: float = 5.0

@@ -1,0 +1,7 @@
+"""The app's registration with Django."""
+
+from django.apps import AppConfig
+
+
+class MonitoringConfig(AppConfig):
+    name = "monitoring"

@@ -1,0 +1,155 @@
+"""What every environment shares. Ours are described in docs/configuration.md (a test holds them together)."""
+
+from __future__ import annotations
+
+from reanna import env
+
+BASE_DIR = env.BASE_DIR
+DATA_DIR = env.data_dir()
+
+SECRET_KEY = env.secret("SECRET_KEY")
+FERNET_KEYS = [key for key in env.secret("FERNET_KEYS").split(",") if key]
+DEBUG = False
+ALLOWED_HOSTS = env.read.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "integrations",
+    "monitoring",
+    "alerts",
+    "reanna",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "reanna.urls"
+WSGI_APPLICATION = "reanna.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# SQLite: WAL and IMMEDIATE, or half of the read-then-write transactions fail at once whatever the timeout.
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "reanna.sqlite3",
+    "OPTIONS": {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": (
+            "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA busy_timeout=20000;PRAGMA foreign_keys=ON;"
+        ),
+    },
+}
+if env.read.str("DATABASE_URL", default=""):
+    DATABASES = {"default": env.read.db("DATABASE_URL")}
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    DATABASES = {"default": SQLITE}
+ATOMIC_REQUESTS = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
+REDIS_URL = env.read.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+
+# Celery is the doorbell: ids only, nothing kept, and a hung broker costs a caller at most a second.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 1.0,
+    "socket_connect_timeout": 1.0,
+    "visibility_timeout": 3600,
+    "retry_policy": {"timeout": 1.0},
+}
+CELERY_BROKER_CONNECTION_TIMEOUT = 1.0
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # a lost doorbell is harmless: the sweeper finds due rows itself
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# The engine's figures (docs/configuration.md). Seconds unless the name says otherwise.
+REANNA_CONNECT_TIMEOUT_S = env.read.float("REANNA_CONNECT_TIMEOUT_S", default=5.0)
+REANNA_TOTAL_DEADLINE_S = env.read.float("REANNA_TOTAL_DEADLINE_S", default=20.0)
+REANNA_LEASE_S = env.read.float("REANNA_LEASE_S", default=60.0)
+REANNA_HEARTBEAT_S = env.read.float("REANNA_HEARTBEAT_S", default=15.0)
+REANNA_SWEEP_S = env.read.float("REANNA_SWEEP_S", default=10.0)
+REANNA_SETTLE_S = env.read.float("REANNA_SETTLE_S", default=5.0)
+REANNA_MAX_ATTEMPTS = env.read.int("REANNA_MAX_ATTEMPTS", default=5)
+REANNA_BACKOFF_BASE_S = env.read.float("REANNA_BACKOFF_BASE_S", default=2.0)
+REANNA_BACKOFF_CAP_S = env.read.float("REANNA_BACKOFF_CAP_S", default=300.0)
+REANNA_WORKER_THREADS = env.read.int("REANNA_WORKER_THREADS", default=8)
+REANNA_COMPLETE_TOURS_AFTER_S = env.read.int("REANNA_COMPLETE_TOURS_AFTER_S", default=7200)
+REANNA_KEEP_OPERATIONS_DAYS = env.read.int("REANNA_KEEP_OPERATIONS_DAYS", default=90)
+REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30)
+REANNA_BASE_URLS = {
+    "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),
+}
+REANNA_SANDBOX_URL = env.read.str("REANNA_SANDBOX_URL", default="")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # httpx logs whole URLs at INFO: query strings hold e-mail addresses.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+    },
+}
