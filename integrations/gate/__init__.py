@@ -1,0 +1,35 @@
+"""Limiter and circuit breaker in one Redis round trip; no Django, nothing of ours but values and scripts."""
+
+from integrations.gate.connection import connect
+from integrations.gate.gate import Gate
+from integrations.gate.types import (
+    BreakerPolicy,
+    BreakerState,
+    GateAway,
+    Outcome,
+    Permit,
+    Reason,
+    Refusal,
+    Scope,
+    Seed,
+    SeedSource,
+    Snapshot,
+    Window,
+)
+
+__all__ = [
+    "BreakerPolicy",
+    "BreakerState",
+    "Gate",
+    "GateAway",
+    "Outcome",
+    "Permit",
+    "Reason",
+    "Refusal",
+    "Scope",
+    "Seed",
+    "SeedSource",
+    "Snapshot",
+    "Window",
+    "connect",
+]

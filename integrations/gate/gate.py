@@ -1,0 +1,179 @@
+"""The gate: every call to a provider asks here first and reports here afterwards.
+
+One Redis script admits (circuit, probe, not-before, every window) or says why not and until when; one
+reports. What it promises is measured at the provider: in no window do more calls arrive than allowed, however
+long each took on its way. ``docs/adr/0003-the-gate-counts-at-the-provider.md`` tells why it is built this way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from importlib import resources
+from typing import Literal, cast
+
+import redis
+from redis.exceptions import NoScriptError, RedisError
+
+from integrations.gate.plan import Plan, plan_for
+from integrations.gate.types import (
+    BreakerState,
+    GateAway,
+    Outcome,
+    Permit,
+    Reason,
+    Refusal,
+    Scope,
+    Seed,
+    SeedSource,
+    Snapshot,
+)
+
+MIN_RETRY_AFTER_S = 1.0
+MAX_RETRY_AFTER_S = 3_600.0
+_SEED_TRIES = 3
+
+
+class _Script:
+    """A script by its digest, sent in full only to a server that does not know it (yet, or any more)."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("integrations.gate") / "scripts"
+        text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("shared", name))
+        self._text = text.encode()
+        self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
+
+    def __call__(self, client: redis.Redis, keys: tuple[bytes, ...], *args: bytes) -> list[str]:
+        """The words of its answer. Raises GateAway for everything that keeps Redis from giving one."""
+        try:
+            try:
+                answer = self._run(client, "EVALSHA", self._digest, len(keys), *keys, *args)
+            except NoScriptError:
+                answer = self._run(client, "EVAL", self._text, len(keys), *keys, *args)
+        except RedisError as exc:
+            raise GateAway(f"Redis gave no answer ({type(exc).__name__}); nothing may be sent") from exc
+        return (answer.decode() if isinstance(answer, bytes) else str(answer)).split(" ")
+
+    @staticmethod
+    def _run(client: redis.Redis, *command: bytes | str | int) -> object:
+        answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]  # so in redis-py
+        return answer
+
+
+def _text(value: float | str | None) -> bytes:
+    return b"" if value is None else str(value).encode()
+
+
+def _number(word: str) -> int | None:
+    return None if word == "-" else int(word)
+
+
+def _circuit(words: list[str]) -> BreakerState:
+    state, failures, generation, opened, until = words
+    known = cast('Literal["closed", "open", "half_open"]', state)
+    return BreakerState(known, int(failures), int(generation), _number(opened), _number(until))
+
+
+class Gate:
+    """Limits and circuit of every scope, shared by all processes through one Redis.
+
+    ``redis`` should come from ``connect`` (short timeouts, no retries). ``seeds`` is asked once per scope
+    after Redis forgot. ``random`` in [0, 1) spreads the open times. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        redis: redis.Redis,
+        *,
+        prefix: str = "reanna:gate",
+        seeds: SeedSource,
+        random: Callable[[], float],
+    ) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._seeds = seeds
+        self._random = random
+        self._admit = _Script("admit")
+        self._report = _Script("report")
+        self._seed = _Script("seed")
+        self._look = _Script("look")
+
+    def admit(self, scope: Scope, cost: int = 1) -> Permit | Refusal:
+        """Leave to make one call that counts ``cost`` times, or why not and until when. One round trip.
+
+        Raises GateAway when Redis cannot be reached in time, ValueError for a cost no window could ever hold.
+        """
+        if cost < 1 or any(cost > window.limit for window in scope.windows):
+            raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
+        plan = plan_for(self._prefix, scope)
+        for _ in range(_SEED_TRIES):
+            words = self._admit(self._redis, plan.keys, _text(cost), *plan.policy)
+            if words[0] == "permit":
+                _, permit_id, admitted, guard, generation, budget = words
+                return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
+            if words[0] == "refusal":
+                return Refusal(scope, Reason(words[1]), int(words[2]))
+            self._plant(plan, scope, words[1])
+        raise GateAway("Redis forgets faster than it can be told; nothing may be sent")
+
+    def report(
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        *,
+        retry_after_s: float | None = None,
+        delay_ms: int | None = None,
+    ) -> BreakerState:
+        """Tell what became of an admitted call; the circuit afterwards. One round trip.
+
+        ``retry_after_s`` matters for RATE_LIMITED only: clamped to 1 s .. 1 h, missing = the shortest window.
+        ``delay_ms``: from the start of asking to the first byte; a long one widens the guard for all.
+        A second report of the same permit moves nothing. Raises GateAway.
+        """
+        plan = plan_for(self._prefix, permit.scope)
+        return _circuit(
+            self._report(
+                self._redis,
+                plan.keys,
+                permit.id.encode(),
+                outcome.value.encode(),
+                _text(_retry_ms(retry_after_s, plan)),
+                _text(delay_ms),
+                _text(self._random()),
+                *plan.policy,
+            )
+        )
+
+    def look(self, scope: Scope) -> Snapshot:
+        """The scope as Redis knows it now; changes nothing. Raises GateAway."""
+        plan = plan_for(self._prefix, scope)
+        words = self._look(self._redis, plan.keys, *plan.policy)
+        used = {window.name: int(word) for window, word in zip(scope.windows, words[8:], strict=True)}
+        return Snapshot(int(words[0]), _circuit(words[3:8]), _number(words[2]), used, int(words[1]))
+
+    def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
+        """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""
+        seed = self._seeds.seed(scope)
+        self._seed(self._redis, plan.keys, *_seed_args(seed, scope, epoch), *plan.policy)
+
+
+def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:
+    if retry_after_s is None or math.isnan(retry_after_s):
+        retry_after_s = plan.shortest_ms / 1_000
+    return math.ceil(min(MAX_RETRY_AFTER_S, max(MIN_RETRY_AFTER_S, retry_after_s)) * 1_000)
+
+
+def _seed_args(seed: Seed, scope: Scope, epoch: str) -> list[bytes]:
+    circuit = seed.breaker
+    if circuit is None:
+        known: list[float | str | None] = ["", "", "", "", ""]
+    else:
+        known = [circuit.state, circuit.failures, circuit.generation, circuit.opened_ms, circuit.until_ms]
+    buckets = [
+        (index, start, calls)
+        for index, window in enumerate(scope.windows, start=1)
+        for start, calls in seed.used.get(window.name, ())
+    ]
+    flat = [_text(value) for bucket in buckets for value in bucket]
+    return [_text(v) for v in (epoch, *known, seed.not_before_ms, len(buckets))] + flat

@@ -1,0 +1,101 @@
+-- Put in front of every script of the gate.
+--
+-- KEYS  1 epoch   hash {run_id, started_ms}: since when this Redis remembers without a gap
+--       2 state   hash of the scope: circuit, not_before, guard, and the epoch it was seeded in
+--       3 probes  sorted set: permit id -> end of its lease; only while half-open
+--       4..       one per window
+--                 ring     sorted set: call -> latest moment it may reach the provider
+--                 buckets  hash: total, oldest, <n> -> calls, a<n> -> latest moment they may reach the provider
+-- ARGV  the script's own arguments, then the policy (plan.py)
+--
+-- A call admitted at a under guard g reaches the provider in [a, a + g]. It leaves a window of length W when
+-- a + g + W has passed: then no later admission, which arrives at its own a or after, can stand in one window
+-- with it, whatever guard the later one is given.
+
+local STEP = 1000            -- a clock that went back further than this (ms) makes all stored times worthless
+local LONG = 60000           -- windows longer than this are seeded, not waited out
+local HALF_LIFE = 300000     -- of what an observed delay added to the guard
+local HOUR = 3600000
+
+local function int(x) return string.format('%.0f', x) end
+
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function policy(at)
+  local function n(i) return tonumber(ARGV[at + i]) end
+  local p = {
+    base = ARGV[at], floor = n(1), cap = n(2), cold = n(3), keep = n(4), shape = ARGV[at + 5],
+    failures = n(6), open = n(7), max_open = n(8), probes = n(9), lease = n(10), windows = {},
+  }
+  for i = 1, #KEYS - 3 do
+    local w = at + 11 + (i - 1) * 4
+    p.windows[i] = {
+      key = KEYS[3 + i], ring = ARGV[w] == 'ring',
+      limit = tonumber(ARGV[w + 1]), span = tonumber(ARGV[w + 2]), bucket = tonumber(ARGV[w + 3]),
+    }
+  end
+  return p
+end
+
+local function read_state()
+  local v = redis.call('HMGET', KEYS[2], 'circuit', 'failures', 'generation', 'opened', 'until', 'reopened',
+    'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last')
+  return {
+    circuit = v[1] or 'closed', failures = tonumber(v[2]) or 0, generation = tonumber(v[3]) or 0,
+    opened = tonumber(v[4]), until_ms = tonumber(v[5]), reopened = tonumber(v[6]) or 0,
+    not_before = tonumber(v[7]), guard = tonumber(v[8]), guard_at = tonumber(v[9]),
+    epoch = tonumber(v[10]), shape = v[11], seq = tonumber(v[12]) or 0, last = tonumber(v[13]) or 0,
+  }
+end
+
+-- The server process itself says which one it is: nothing a client believes can be out of date here.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+local function epoch()
+  local e = redis.call('HMGET', KEYS[1], 'run_id', 'started_ms')
+  local started = tonumber(e[2])
+  if e[1] == run_id() and started then return started end
+  return nil
+end
+
+local function guard(s, p, now)
+  if not s.guard or s.guard <= p.floor then return p.floor end
+  local age = math.max(0, now - (s.guard_at or now))
+  local g = p.floor + (s.guard - p.floor) * 0.5 ^ (age / HALF_LIFE)
+  return math.min(p.cap, math.ceil(g))
+end
+
+-- The calls of the sub-buckets that still count, where these begin, and the buckets before that hold calls which
+-- count no more.
+local function live(w, now)
+  local h = redis.call('HMGET', w.key, 'total', 'oldest')
+  local total, at, over = tonumber(h[1]) or 0, tonumber(h[2]), {}
+  while total > 0 do
+    local b = redis.call('HMGET', w.key, int(at), 'a' .. int(at))
+    if b[1] then
+      if tonumber(b[2]) + w.span > now then break end
+      total = total - tonumber(b[1])
+      over[#over + 1] = int(at)
+      over[#over + 1] = 'a' .. int(at)
+    end
+    at = at + 1
+  end
+  return total, at, over
+end
+
+local function write_circuit(s, p)
+  redis.call('HSET', KEYS[2], 'circuit', s.circuit, 'failures', int(s.failures), 'generation', int(s.generation),
+    'opened', s.opened and int(s.opened) or '', 'until', s.until_ms and int(s.until_ms) or '',
+    'reopened', int(s.reopened))
+  redis.call('PEXPIRE', KEYS[2], int(p.keep))
+end
+
+local function circuit_words(s)
+  return table.concat({ s.circuit, int(s.failures), int(s.generation), s.opened and int(s.opened) or '-',
+    s.until_ms and int(s.until_ms) or '-' }, ' ')
+end
