@@ -8,6 +8,7 @@ long each took on its way. ``docs/adr/0003-the-gate-counts-at-the-provider.md`` 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable
 from importlib import resources
@@ -44,25 +45,22 @@ class _Script:
         self._text = text.encode()
         self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
 
-    def __call__(self, client: redis.Redis, keys: tuple[bytes, ...], *args: bytes) -> list[str]:
+    def __call__(self, client: redis.Redis, plan: Plan, *args: str | float, record: bytes | None = None) -> list[str]:
         """The words of its answer. Raises GateAway for everything that keeps Redis from giving one."""
+        keys = plan.keys if record is None else (*plan.keys, record)
         try:
             try:
-                answer = self._run(client, "EVALSHA", self._digest, len(keys), *keys, *args)
+                answer = self._run(client, "EVALSHA", self._digest, len(keys), *keys, plan.policy, *args)
             except NoScriptError:
-                answer = self._run(client, "EVAL", self._text, len(keys), *keys, *args)
+                answer = self._run(client, "EVAL", self._text, len(keys), *keys, plan.policy, *args)
         except RedisError as exc:
             raise GateAway(f"Redis gave no answer ({type(exc).__name__}); nothing may be sent") from exc
         return (answer.decode() if isinstance(answer, bytes) else str(answer)).split(" ")
 
     @staticmethod
-    def _run(client: redis.Redis, *command: bytes | str | int) -> object:
+    def _run(client: redis.Redis, *command: bytes | str | float) -> object:
         answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]  # so in redis-py
         return answer
-
-
-def _text(value: float | str | None) -> bytes:
-    return b"" if value is None else str(value).encode()
 
 
 def _number(word: str) -> int | None:
@@ -108,7 +106,7 @@ class Gate:
             raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         plan = plan_for(self._prefix, scope)
         for _ in range(_SEED_TRIES):
-            words = self._admit(self._redis, plan.keys, _text(cost), *plan.policy)
+            words = self._admit(self._redis, plan, cost)
             if words[0] == "permit":
                 _, permit_id, admitted, guard, generation, budget = words
                 return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
@@ -135,27 +133,27 @@ class Gate:
         return _circuit(
             self._report(
                 self._redis,
-                plan.keys,
-                permit.id.encode(),
-                outcome.value.encode(),
-                _text(_retry_ms(retry_after_s, plan)),
-                _text(delay_ms),
-                _text(self._random()),
-                *plan.policy,
+                plan,
+                permit.id,
+                outcome.value,
+                _retry_ms(retry_after_s, plan),
+                delay_ms if delay_ms is not None and delay_ms > plan.guard_ms else "",
+                self._random(),
+                record=plan.permits + permit.id.encode(),
             )
         )
 
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""
         plan = plan_for(self._prefix, scope)
-        words = self._look(self._redis, plan.keys, *plan.policy)
+        words = self._look(self._redis, plan)
         used = {window.name: int(word) for window, word in zip(scope.windows, words[8:], strict=True)}
         return Snapshot(int(words[0]), _circuit(words[3:8]), _number(words[2]), used, int(words[1]))
 
     def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
         """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""
         seed = self._seeds.seed(scope)
-        self._seed(self._redis, plan.keys, *_seed_args(seed, scope, epoch), *plan.policy)
+        self._seed(self._redis, plan, epoch, _seed_json(seed, scope))
 
 
 def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:
@@ -164,16 +162,17 @@ def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:
     return math.ceil(min(MAX_RETRY_AFTER_S, max(MIN_RETRY_AFTER_S, retry_after_s)) * 1_000)
 
 
-def _seed_args(seed: Seed, scope: Scope, epoch: str) -> list[bytes]:
-    circuit = seed.breaker
-    if circuit is None:
-        known: list[float | str | None] = ["", "", "", "", ""]
-    else:
-        known = [circuit.state, circuit.failures, circuit.generation, circuit.opened_ms, circuit.until_ms]
-    buckets = [
-        (index, start, calls)
-        for index, window in enumerate(scope.windows, start=1)
-        for start, calls in seed.used.get(window.name, ())
-    ]
-    flat = [_text(value) for bucket in buckets for value in bucket]
-    return [_text(v) for v in (epoch, *known, seed.not_before_ms, len(buckets))] + flat
+def _seed_json(seed: Seed, scope: Scope) -> str:
+    told: dict[str, object] = {"used": [list(seed.used.get(window.name, ())) for window in scope.windows]}
+    if seed.not_before_ms is not None:
+        told["not_before"] = seed.not_before_ms
+    if seed.breaker is not None:
+        known = {
+            "state": seed.breaker.state,
+            "failures": seed.breaker.failures,
+            "generation": seed.breaker.generation,
+            "opened": seed.breaker.opened_ms,
+            "until": seed.breaker.until_ms,
+        }
+        told["circuit"] = {name: value for name, value in known.items() if value is not None}
+    return json.dumps(told)

@@ -1,7 +1,8 @@
-"""A scope in the form the scripts take it: its keys, and its policy as arguments, encoded once and kept."""
+"""A scope in the form the scripts take it: its keys, and its policy as JSON, encoded once and kept."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,14 +24,13 @@ def _ms(seconds: float) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """One scope under one prefix. ``keys`` and ``policy`` go into every script in this order."""
+    """One scope under one prefix. ``keys`` and ``policy`` go into every script."""
 
     keys: tuple[bytes, ...]
-    policy: tuple[bytes, ...]
+    policy: bytes
+    permits: bytes
     shortest_ms: int
     guard_ms: int
-    guard_cap_ms: int
-    cold_ms: int
 
 
 @lru_cache(maxsize=4_096)
@@ -46,18 +46,31 @@ def plan_for(prefix: str, scope: Scope) -> Plan:
     # Bringing in or stretching a long window asks the database again what was used of it.
     shape = ",".join(f"{w.name}/{w.seconds}" for w in scope.windows if w.seconds > SHORT_WINDOW_S) or "-"
     rule = scope.breaker
-    policy: list[object] = [base, guard_ms, cap_ms, waited_ms + cap_ms, keep_ms, shape]
-    policy += [rule.failures, _ms(rule.open_s), _ms(rule.max_open_s), rule.probes, _ms(rule.probe_lease_s)]
+    windows = []
     keys = [f"{prefix}:epoch", f"{base}:state", f"{base}:probes"]
     for window in scope.windows:
         kind = "ring" if window.is_ring else "buckets"
-        policy += [kind, window.limit, _ms(window.seconds), window.bucket_ms]
+        span = {"limit": window.limit, "span": _ms(window.seconds), "bucket": window.bucket_ms}
+        windows.append({"ring": window.is_ring, **span})
         keys.append(f"{base}:{kind}:{window.name}" + ("" if window.is_ring else f":{window.bucket_ms}"))
+    policy = {
+        "base": base,
+        "floor": guard_ms,
+        "cap": cap_ms,
+        "cold": waited_ms + cap_ms,
+        "keep": keep_ms,
+        "shape": shape,
+        "failures": rule.failures,
+        "open": _ms(rule.open_s),
+        "max_open": _ms(rule.max_open_s),
+        "probes": rule.probes,
+        "lease": _ms(rule.probe_lease_s),
+        "windows": windows,
+    }
     return Plan(
         keys=tuple(key.encode() for key in keys),
-        policy=tuple(str(value).encode() for value in policy),
+        policy=json.dumps(policy, separators=(",", ":")).encode(),
+        permits=f"{base}:permit:".encode(),
         shortest_ms=shortest_ms,
         guard_ms=guard_ms,
-        guard_cap_ms=cap_ms,
-        cold_ms=waited_ms + cap_ms,
     )

@@ -1,25 +1,28 @@
--- What became of a permit. ARGV: id, outcome, not before for ms, observed delay in ms or '', random [0, 1), policy.
+-- What became of a permit. KEYS: its record after the windows.
+-- ARGV: policy, id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', random.
 -- Answers with the circuit afterwards:  <state> <failures> <generation> <opened or -> <until or ->
 
-local id, outcome, retry, delay, random = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local p = policy(6)
+local id, outcome, retry, delay, random = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = clock()
 local s = read_state()
 
 -- The record of a permit can be taken once: a second report of it moves neither slots nor circuit.
-local record = redis.call('GETDEL', p.base .. ':permit:' .. id)
+local record = redis.call('GETDEL', KEYS[#KEYS])
 local born, generation, cost, admitted, probe
 if record then
   born, generation, cost, admitted, probe = string.match(record, '^(%d+) (%d+) (%d+) (%d+) (%d)$')
   born, generation, cost, admitted = tonumber(born), tonumber(generation), tonumber(cost), tonumber(admitted)
 end
 
+local p
+if outcome ~= 'ok' or delay or s.circuit ~= 'closed' or s.failures > 0 then p = policy() end
+
 local function give_back()
   for _, w in ipairs(p.windows) do
     if w.ring then
       for i = 1, cost do redis.call('ZREM', w.key, id .. ':' .. i) end
     else
-      local at = int(math.floor(admitted / w.bucket))
+      local at = math.floor(admitted / w.bucket)
       if redis.call('HEXISTS', w.key, at) == 1 then
         redis.call('HINCRBY', w.key, at, -cost)
         redis.call('HINCRBY', w.key, 'total', -cost)
@@ -67,12 +70,12 @@ local function call_reported()
 end
 
 if delay and delay > guard(s, p, now) then
-  redis.call('HSET', KEYS[2], 'guard', int(math.min(p.cap, math.ceil(delay))), 'guard_at', int(now))
-  redis.call('PEXPIRE', KEYS[2], int(p.keep))
+  redis.call('HSET', KEYS[2], 'guard', math.min(p.cap, math.ceil(delay)), 'guard_at', now)
+  redis.call('PEXPIRE', KEYS[2], p.keep)
 end
 if outcome == 'rate_limited' then
-  redis.call('HSET', KEYS[2], 'not_before', int(math.max(s.not_before or 0, now + retry)))
-  redis.call('PEXPIRE', KEYS[2], int(p.keep))
+  redis.call('HSET', KEYS[2], 'not_before', math.max(s.not_before or 0, now + retry))
+  redis.call('PEXPIRE', KEYS[2], p.keep)
 end
 if record then
   if outcome == 'not_sent' and born == s.epoch then give_back() end

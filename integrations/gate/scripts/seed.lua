@@ -1,36 +1,29 @@
 -- What the database remembers goes into a Redis that forgot; once per epoch and scope, a second time does nothing.
--- ARGV: epoch, circuit ('' = unknown), failures, generation, opened, until, not before ('' = none),
---       number of buckets, then (index of the window, start, calls) each, then the policy.
+-- ARGV: policy, epoch, and as JSON {circuit = {state, failures, generation, opened, until}, not_before,
+--       used = one list of {start, calls} per window}; what is not known is left out.
 -- The larger memory wins: after a restart with data kept Redis may know calls the database has not yet.
 
-local buckets = tonumber(ARGV[8])
-local p = policy(9 + 3 * buckets)
+local p = policy()
+local seed = cjson.decode(ARGV[3])
 local now = clock()
 local s = read_state()
 local started = epoch()
-if not started or int(started) ~= ARGV[1] then return 'stale' end
+if started ~= tonumber(ARGV[2]) then return 'stale' end
 local fresh = s.epoch ~= started
 if not fresh and s.shape == p.shape then return 'done' end
-
-local remembered = {}
-for i = 1, #p.windows do remembered[i] = { total = 0 } end
-for i = 0, buckets - 1 do
-  local r = remembered[tonumber(ARGV[9 + 3 * i])]
-  local start, calls = tonumber(ARGV[10 + 3 * i]), tonumber(ARGV[11 + 3 * i])
-  r[#r + 1] = { start = start, calls = calls }
-  r.total = r.total + calls
-end
 
 -- The latest a call of that bucket can have reached the provider.
 local function latest(w, start) return math.min(start + w.bucket, now) + p.cap end
 
 local function fill_ring(w, r)
-  redis.call('ZREMRANGEBYSCORE', w.key, '-inf', int(now - w.span))
-  if r.total <= redis.call('ZCARD', w.key) then return end
+  redis.call('ZREMRANGEBYSCORE', w.key, '-inf', now - w.span)
+  local calls = 0
+  for _, b in ipairs(r) do calls = calls + b[2] end
+  if calls <= redis.call('ZCARD', w.key) then return end
   redis.call('DEL', w.key)
   for i, b in ipairs(r) do
-    for call = 1, b.calls do
-      redis.call('ZADD', w.key, int(latest(w, b.start)), 'seed:' .. i .. ':' .. call)
+    for call = 1, b[2] do
+      redis.call('ZADD', w.key, latest(w, b[1]), 'seed:' .. i .. ':' .. call)
     end
   end
 end
@@ -38,15 +31,15 @@ end
 local function fill_buckets(w, r)
   local seeded = {}
   for _, b in ipairs(r) do
-    local at = math.floor(b.start / w.bucket)
+    local at = math.floor(b[1] / w.bucket)
     local known = seeded[at] or { calls = 0, arrives = 0 }
-    known.calls, known.arrives = known.calls + b.calls, math.max(known.arrives, latest(w, b.start))
+    known.calls, known.arrives = known.calls + b[2], math.max(known.arrives, latest(w, b[1]))
     seeded[at] = known
   end
   for at, b in pairs(seeded) do
-    local old = redis.call('HMGET', w.key, int(at), 'a' .. int(at))
-    redis.call('HSET', w.key, int(at), int(math.max(b.calls, tonumber(old[1]) or 0)),
-      'a' .. int(at), int(math.max(b.arrives, tonumber(old[2]) or 0)))
+    local old = redis.call('HMGET', w.key, at, 'a' .. at)
+    redis.call('HSET', w.key, at, math.max(b.calls, tonumber(old[1]) or 0),
+      'a' .. at, math.max(b.arrives, tonumber(old[2]) or 0))
   end
   local total, oldest = 0, nil
   local all = redis.call('HGETALL', w.key)
@@ -57,7 +50,7 @@ local function fill_buckets(w, r)
       oldest = math.min(oldest or at, at)
     end
   end
-  if oldest then redis.call('HSET', w.key, 'total', int(total), 'oldest', int(oldest)) end
+  if oldest then redis.call('HSET', w.key, 'total', total, 'oldest', oldest) end
 end
 
 for i, w in ipairs(p.windows) do
@@ -65,17 +58,17 @@ for i, w in ipairs(p.windows) do
     -- All that was admitted before this epoch has left the short windows by now.
     if fresh then redis.call('DEL', w.key) end
   else
-    if w.ring then fill_ring(w, remembered[i]) else fill_buckets(w, remembered[i]) end
-    redis.call('PEXPIRE', w.key, int(w.span + 2 * p.cap + w.bucket))
+    if w.ring then fill_ring(w, seed.used[i]) else fill_buckets(w, seed.used[i]) end
+    redis.call('PEXPIRE', w.key, lifetime(w, p))
   end
 end
 
 if fresh then
   redis.call('DEL', KEYS[3])
-  local generation = tonumber(ARGV[4]) or 0
-  if ARGV[2] ~= '' and generation >= s.generation then
-    s.circuit, s.failures, s.generation = ARGV[2], tonumber(ARGV[3]), generation
-    s.opened, s.until_ms, s.reopened = tonumber(ARGV[5]), tonumber(ARGV[6]), 0
+  local c = seed.circuit
+  if c and (c.generation > s.generation or not s.epoch) then
+    s.circuit, s.failures, s.generation = c.state, c.failures, c.generation
+    s.opened, s.until_ms, s.reopened = c.opened, c['until'], 0
     if s.circuit ~= 'closed' and s.opened and s.until_ms and s.until_ms > s.opened then
       s.reopened = math.max(0, math.floor(math.log((s.until_ms - s.opened) / p.open) / math.log(2) + 0.5))
     end
@@ -84,9 +77,9 @@ if fresh then
   if s.circuit ~= 'closed' then
     s.circuit, s.until_ms = 'open', math.min(s.until_ms or now, now + p.max_open)
   end
-  local not_before = math.min(math.max(s.not_before or 0, tonumber(ARGV[7]) or 0), now + HOUR)
-  redis.call('HSET', KEYS[2], 'not_before', int(not_before), 'last', int(now))
+  local not_before = math.min(math.max(s.not_before or 0, seed.not_before or 0), now + HOUR)
+  redis.call('HSET', KEYS[2], 'not_before', not_before, 'last', now)
 end
-redis.call('HSET', KEYS[2], 'epoch', int(started), 'shape', p.shape)
+redis.call('HSET', KEYS[2], 'epoch', started, 'shape', p.shape)
 write_circuit(s, p)
 return 'seeded'

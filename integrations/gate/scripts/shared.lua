@@ -6,7 +6,9 @@
 --       4..       one per window
 --                 ring     sorted set: call -> latest moment it may reach the provider
 --                 buckets  hash: total, oldest, <n> -> calls, a<n> -> latest moment they may reach the provider
--- ARGV  the script's own arguments, then the policy (plan.py)
+-- ARGV  1 the policy (plan.py), 2.. the script's own
+--
+-- Numbers are whole and below 2^46, so Lua and Redis write them out exactly.
 --
 -- A call admitted at a under guard g reaches the provider in [a, a + g]. It leaves a window of length W when
 -- a + g + W has passed: then no later admission, which arrives at its own a or after, can stand in one window
@@ -16,27 +18,16 @@ local STEP = 1000            -- a clock that went back further than this (ms) ma
 local LONG = 60000           -- windows longer than this are seeded, not waited out
 local HALF_LIFE = 300000     -- of what an observed delay added to the guard
 local HOUR = 3600000
-
-local function int(x) return string.format('%.0f', x) end
+local DAY = 86400000
 
 local function clock()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
-local function policy(at)
-  local function n(i) return tonumber(ARGV[at + i]) end
-  local p = {
-    base = ARGV[at], floor = n(1), cap = n(2), cold = n(3), keep = n(4), shape = ARGV[at + 5],
-    failures = n(6), open = n(7), max_open = n(8), probes = n(9), lease = n(10), windows = {},
-  }
-  for i = 1, #KEYS - 3 do
-    local w = at + 11 + (i - 1) * 4
-    p.windows[i] = {
-      key = KEYS[3 + i], ring = ARGV[w] == 'ring',
-      limit = tonumber(ARGV[w + 1]), span = tonumber(ARGV[w + 2]), bucket = tonumber(ARGV[w + 3]),
-    }
-  end
+local function policy()  -- not free, so a script that can do without asks late
+  local p = cjson.decode(ARGV[1])
+  for i, w in ipairs(p.windows) do w.key = KEYS[3 + i] end
   return p
 end
 
@@ -70,32 +61,37 @@ local function guard(s, p, now)
   return math.min(p.cap, math.ceil(g))
 end
 
--- The calls of the sub-buckets that still count, where these begin, and the buckets before that hold calls which
--- count no more.
+-- The calls of the sub-buckets that still count, where these begin, the fields of those that count no more, and the
+-- calls of the current one (nil: none yet).
 local function live(w, now)
-  local h = redis.call('HMGET', w.key, 'total', 'oldest')
+  local current = math.floor(now / w.bucket)
+  local h = redis.call('HMGET', w.key, 'total', 'oldest', current)
   local total, at, over = tonumber(h[1]) or 0, tonumber(h[2]), {}
-  while total > 0 do
-    local b = redis.call('HMGET', w.key, int(at), 'a' .. int(at))
+  -- No call of a bucket can have arrived before it began: most often that settles it without a look inside.
+  while total > 0 and at * w.bucket + w.span <= now do
+    local b = redis.call('HMGET', w.key, at, 'a' .. at)
     if b[1] then
       if tonumber(b[2]) + w.span > now then break end
       total = total - tonumber(b[1])
-      over[#over + 1] = int(at)
-      over[#over + 1] = 'a' .. int(at)
+      over[#over + 1] = at
+      over[#over + 1] = 'a' .. at
     end
     at = at + 1
   end
-  return total, at, over
+  return total, at, over, tonumber(h[3])
 end
 
+-- How long a window's key is kept after the last sub-bucket was begun, or the last call in a ring.
+local function lifetime(w, p) return w.span + 2 * p.cap + 2 * w.bucket end
+
 local function write_circuit(s, p)
-  redis.call('HSET', KEYS[2], 'circuit', s.circuit, 'failures', int(s.failures), 'generation', int(s.generation),
-    'opened', s.opened and int(s.opened) or '', 'until', s.until_ms and int(s.until_ms) or '',
-    'reopened', int(s.reopened))
-  redis.call('PEXPIRE', KEYS[2], int(p.keep))
+  redis.call('HSET', KEYS[2], 'circuit', s.circuit, 'failures', s.failures, 'generation', s.generation,
+    'opened', s.opened or '', 'until', s.until_ms or '',
+    'reopened', s.reopened)
+  redis.call('PEXPIRE', KEYS[2], p.keep)
 end
 
 local function circuit_words(s)
-  return table.concat({ s.circuit, int(s.failures), int(s.generation), s.opened and int(s.opened) or '-',
-    s.until_ms and int(s.until_ms) or '-' }, ' ')
+  return table.concat({ s.circuit, s.failures, s.generation, s.opened or '-',
+    s.until_ms or '-' }, ' ')
 end
