@@ -59,6 +59,10 @@ def main():
     from django.core.management import execute_from_command_line
 
     from reanna.secrets_file import SecretsError
+    from reanna.stack import runfile
+
+    if command != "up":
+        runfile.join(bootstrap.data_dir(HERE))
 
     try:
         execute_from_command_line(argv)

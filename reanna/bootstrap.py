@@ -93,6 +93,11 @@ def take_data(argv: list[str]) -> tuple[list[str], str | None]:
     return rest, None if data is None else str(Path(data).absolute())
 
 
+def data_dir(root: str) -> Path:
+    """Where this installation keeps its state, as the settings will have it."""
+    return Path(os.environ.get("REANNA_DATA") or Path(root) / "var")
+
+
 def lock_name(argv: list[str]) -> str:
     """Which lock a command needs: "dev" for tests, locks, checks and in CI, else "base"."""
     command = argv[1] if len(argv) > 1 else ""
@@ -181,9 +186,7 @@ class Environment:
     def create(self) -> None:
         """Make an empty virtual environment, with pip where this Python brings it."""
         if self.venv.exists():
-            made_for = (
-                "left by an install that did not end" if self.fits_python() else "made by another Python"
-            )
+            made_for = "left by an install that did not end" if self.fits_python() else "made by another Python"
             say(f"Rebuilding {self.venv} ({made_for}).")
         else:
             say(f"Making {self.venv} with Python {sys.version.split()[0]}.")
@@ -316,14 +319,12 @@ def pip_wheel(venv: Path) -> Path:
         else:
             raise BootstrapError(
                 "This Python has neither ensurepip nor pip. Install them (Debian: apt-get install "
-                f"python3-venv), or set REANNA_PIP_WHEEL to a copy of {PIP_WHEEL}, or PIP_INDEX_URL to an index."
+                f"python3-venv), or set REANNA_PIP_WHEEL to a copy of {PIP_WHEEL}, or PIP_INDEX_URL."
             )
     except (OSError, ValueError) as error:
         raise BootstrapError(f"{PIP_WHEEL} could not be read from {given or index}: {error}") from error
     if hashlib.sha256(content).hexdigest() != PIP_WHEEL_SHA256:
-        raise BootstrapError(
-            f"{given or index} does not hold the pip wheel that is expected (its hash differs)."
-        )
+        raise BootstrapError(f"{given or index} does not hold the pip wheel that is expected (its hash differs).")
     target = venv / PIP_WHEEL
     target.write_bytes(content)
     return target
@@ -382,9 +383,7 @@ def file_hash(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise BootstrapError(
-            f"{path} cannot be read ({error.strerror}); is the checkout complete?"
-        ) from error
+        raise BootstrapError(f"{path} cannot be read ({error.strerror}); is the checkout complete?") from error
 
 
 def run(command: list[str], environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -401,5 +400,5 @@ def run(command: list[str], environ: dict[str, str] | None = None) -> subprocess
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; through pipes at once."""
+    """Tell the person at the terminal, through a pipe too at once."""
     print(text, flush=True)

@@ -1,4 +1,4 @@
-"""The data folder and the keys in it: `<data>/secrets.json`, 0600, in a folder of 0700, made on the first start.
+"""The data folder and the keys in it: `<data>/secrets.json`, 0600, in a folder of 0700, made when absent.
 
 Standard library only. Holds SECRET_KEY, FERNET_KEYS (a list, newest first: 32 random bytes each, base64) and,
 only until `manage.py up` has shown it once, ADMIN_PASSWORD. Files that others could read or have written are
@@ -26,7 +26,7 @@ class SecretsError(Exception):
 def load(data_dir: Path | str) -> dict[str, Any]:
     """Return the secrets of a data folder; both are made when they are not there.
 
-    Raises SecretsError for a folder or file that others may read or that is another user's, or a damaged file.
+    Raises SecretsError for a folder or file others may read, another user's, or a damaged file.
     """
     folder = ensure_private_folder(Path(data_dir))
     path = folder / FILE_NAME
@@ -92,9 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
         held = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         # Neither the content nor the parser's excerpt of it may get into a message.
-        raise SecretsError(
-            f"{path} cannot be read ({type(error).__name__}); restore it from a backup"
-        ) from None
+        raise SecretsError(f"{path} cannot be read ({type(error).__name__}); restore it from a backup") from None
     if not isinstance(held, dict):
         raise SecretsError(f"{path} is not a table of names and values; restore it from a backup")
     keys = held.get("FERNET_KEYS")
