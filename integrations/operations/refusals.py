@@ -1,0 +1,7 @@
+"""What a verb says when it cannot do what was asked."""
+
+from __future__ import annotations
+
+
+class NotPossible(Exception):
+    """What was asked cannot be done as things stand; the text says why and what to do instead."""
