@@ -49,7 +49,7 @@ end
 
 local function probe_reported()
   -- Taking it out of the leases gives the probe back; no longer in there means its lease went to another.
-  if redis.call('ZREM', KEYS[3], id) == 0 or generation ~= s.generation then return end
+  if redis.call('ZREM', KEYS[3], id) == 0 then return end
   if outcome == 'failure' then
     s.failures = s.failures + 1
     open(s.reopened + 1)

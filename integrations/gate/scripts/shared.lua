@@ -1,7 +1,8 @@
 -- Put in front of every script of the gate.
 --
 -- KEYS  1 epoch   hash {run_id, started_ms}: since when this Redis remembers without a gap
---       2 state   hash of the scope: circuit, not_before, guard, and the epoch it was seeded in
+--       2 state   hash of the scope: circuit (state, failures, generation, opened, until, times reopened),
+--                 not_before, guard and since when, the epoch it was seeded in, last admission
 --       3 probes  sorted set: permit id -> end of its lease; only while half-open
 --       4..       one per window
 --                 ring     sorted set: call -> latest moment it may reach the provider
@@ -32,14 +33,16 @@ local function policy()  -- not free, so a script that can do without asks late
 end
 
 local function read_state()
-  local v = redis.call('HMGET', KEYS[2], 'circuit', 'failures', 'generation', 'opened', 'until', 'reopened',
-    'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last')
-  return {
-    circuit = v[1] or 'closed', failures = tonumber(v[2]) or 0, generation = tonumber(v[3]) or 0,
-    opened = tonumber(v[4]), until_ms = tonumber(v[5]), reopened = tonumber(v[6]) or 0,
-    not_before = tonumber(v[7]), guard = tonumber(v[8]), guard_at = tonumber(v[9]),
-    epoch = tonumber(v[10]), shape = v[11], seq = tonumber(v[12]) or 0, last = tonumber(v[13]) or 0,
+  local v = redis.call('HMGET', KEYS[2], 'circuit', 'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last')
+  local s = {
+    not_before = tonumber(v[2]), guard = tonumber(v[3]), guard_at = tonumber(v[4]),
+    epoch = tonumber(v[5]), shape = v[6], seq = tonumber(v[7]) or 0, last = tonumber(v[8]) or 0,
   }
+  local name, failures, generation, opened, till, reopened =
+    string.match(v[1] or 'closed 0 0 - - 0', '^(%S+) (%d+) (%d+) (%S+) (%S+) (%d+)$')
+  s.circuit, s.failures, s.generation = name, tonumber(failures), tonumber(generation)
+  s.opened, s.until_ms, s.reopened = tonumber(opened), tonumber(till), tonumber(reopened)
+  return s
 end
 
 -- The server process itself says which one it is: nothing a client believes can be out of date here.
@@ -84,14 +87,11 @@ end
 -- How long a window's key is kept after the last sub-bucket was begun, or the last call in a ring.
 local function lifetime(w, p) return w.span + 2 * p.cap + 2 * w.bucket end
 
-local function write_circuit(s, p)
-  redis.call('HSET', KEYS[2], 'circuit', s.circuit, 'failures', s.failures, 'generation', s.generation,
-    'opened', s.opened or '', 'until', s.until_ms or '',
-    'reopened', s.reopened)
-  redis.call('PEXPIRE', KEYS[2], p.keep)
+local function circuit_words(s)
+  return table.concat({ s.circuit, s.failures, s.generation, s.opened or '-', s.until_ms or '-' }, ' ')
 end
 
-local function circuit_words(s)
-  return table.concat({ s.circuit, s.failures, s.generation, s.opened or '-',
-    s.until_ms or '-' }, ' ')
+local function write_circuit(s, p)
+  redis.call('HSET', KEYS[2], 'circuit', circuit_words(s) .. ' ' .. s.reopened)
+  redis.call('PEXPIRE', KEYS[2], p.keep)
 end

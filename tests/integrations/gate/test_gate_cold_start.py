@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -306,6 +307,31 @@ def test_two_clients_seeding_at_once_count_once(
         thread.join(timeout=10)
     assert source.asked == ["crm:together"] * 2
     assert gates[0].look(scope).used == {"burst": 2, "hourly": 5, "daily": 52}
+
+
+@dataclass
+class _Overtaken:
+    """While one client waits for its database, another seeds and admits."""
+
+    other: Gate
+
+    def seed(self, scope: Scope) -> Seed:
+        assert isinstance(self.other.admit(scope), Permit)
+        return Seed(used={"daily": [(0, 1), (_now_ms(), 900)]})
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def test_a_seed_that_comes_second_is_not_taken(
+    gate: Gate, make_gate: Callable[..., Gate], memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.answer = Seed(used={"daily": [(_now_ms() - HOUR_MS, 50)]})
+    monkeypatch.setattr(gate, "_seeds", _Overtaken(make_gate()))
+    scope = Scope("crm:overtaken", (BURST, DAILY))
+    assert isinstance(gate.admit(scope), Permit)
+    assert gate.look(scope).used == {"burst": 2, "daily": 52}
 
 
 @dataclass
