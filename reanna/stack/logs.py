@@ -14,8 +14,9 @@ MAX_BYTES = 5_000_000
 KEPT_FILES = 3
 SHOWN_LINES = 10
 SHOWN_EVERY_S = 30.0
-# A level as Django's, Celery's and granian's formats print it; redis-server marks warnings by "#" and is quiet here.
-IMPORTANT = re.compile(r"(^|[\s\[])(WARNING|ERROR|CRITICAL|FATAL)[\s:/\]]|^Traceback ")
+# A level as Django's and Celery's formats print it. Advice on the machine (redis-server's, granian's) has another
+# look and stays in the file.
+IMPORTANT = re.compile(r"^(\S+ \S+ )?\[?(WARNING|ERROR|CRITICAL|FATAL)[ \]](?! ?Configuration allows)|^Traceback ")
 
 
 class Log:

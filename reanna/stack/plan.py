@@ -81,7 +81,16 @@ def prepare(options: Options, environ: dict[str, str]) -> Program:
 def web(options: Options, environ: dict[str, str]) -> Program:
     """granian serving WSGI on loopback."""
     place = ("--interface", "wsgi", "--host", "127.0.0.1", "--port", str(options.port))
-    size = ("--workers", "1", "--blocking-threads", "8", "--respawn-failed-workers", "--no-ws")
+    size = (
+        "--workers",
+        "1",
+        "--blocking-threads",
+        "8",
+        "--respawn-failed-workers",
+        "--no-ws",
+        "--log-level",
+        "warning",
+    )
     command = (sys.executable, "-m", "granian", *place, *size, "reanna.wsgi:application")
     return Program("web", command, environ, ROOT, stop_s=4)
 
@@ -126,8 +135,9 @@ def worker_answers(redis_url: str) -> bool:
 
     from reanna.celery import app
 
+    # This process read its settings before it knew where its Redis would be.
+    app.conf.broker_url = redis_url.replace("unix://", "redis+socket://", 1)
     try:
-        with app.connection_for_write(redis_url.replace("unix://", "redis+socket://", 1)) as connection:
-            return bool(app.control.ping(timeout=0.5, connection=connection))
+        return bool(app.control.ping(timeout=0.5))
     except (OSError, OperationalError):
         return False
