@@ -15,6 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reanna.settings.local")
 app = Celery("reanna")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["integrations"])
+app.autodiscover_tasks(["integrations"], related_name="jobs")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How an operation is claimed, sent and settled. The law is docs/architecture.md, "The engine"."""

@@ -50,6 +50,7 @@ class Fact(StrEnum):
     TWO_MATCHES = "two_matches"
     NO_LOOKUP = "no_lookup"
     MAPPED_ELSEWHERE = "mapped_elsewhere"
+    NEEDS_MISSING = "needs_missing"
 
 
 class Doubt(StrEnum):
@@ -57,6 +58,7 @@ class Doubt(StrEnum):
 
     KEEP = "keep"
     CLEAR = "clear"
+    OF_THIS_TRY = "of_this_try"  # definite about this try's write; a doubt from before, not looked up, stays
     SET = "set"
 
 
@@ -80,7 +82,7 @@ class Hold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The consequence. `refund`: the attempt does not count. `lasting`: progress that wipes strikes."""
+    """The consequence. `refund`: the attempt does not count. `breaker_counts`: it may have opened the circuit."""
 
     state: str
     reason: str = ""
@@ -97,33 +99,34 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.NO_CHANGE: Verdict(_DONE, "no_change", Doubt.CLEAR, refund=True),
     Fact.NOTHING_TO_DO: Verdict(_DONE, "nothing_to_do", Doubt.CLEAR, refund=True),
     Fact.ALREADY_THERE: Verdict(_DONE, "already_there", Doubt.CLEAR),
-    Fact.GATE_RATE: Verdict(_WAIT, "rate_limited", refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
-    Fact.GATE_CIRCUIT: Verdict("pending", "circuit_open", refund=True, due=Due.NOW, hold=Hold.UNTIL),
-    Fact.GATE_DAY: Verdict("pending", "day_used", refund=True, due=Due.NOW, hold=Hold.UNTIL),
-    Fact.GATE_COLD: Verdict("pending", "gate_cold", refund=True, due=Due.NOW, hold=Hold.UNTIL),
-    Fact.GATE_AWAY: Verdict("pending", "gate_away", refund=True, due=Due.NOW, hold=Hold.UNTIL),
-    Fact.REFRESH_BUSY: Verdict(_WAIT, "token_refresh", refund=True, due=Due.UNTIL),
+    Fact.GATE_RATE: Verdict(_WAIT, "rate_limited", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
+    Fact.GATE_CIRCUIT: Verdict("pending", "circuit_open", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.GATE_DAY: Verdict("pending", "day_used", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.GATE_COLD: Verdict("pending", "gate_cold", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.GATE_AWAY: Verdict("pending", "gate_away", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.REFRESH_BUSY: Verdict(_WAIT, "token_refresh", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL),
     Fact.SETTLING: Verdict("unknown", "settling", refund=True, due=Due.UNTIL),
-    Fact.HANDED_BACK: Verdict("pending", "", refund=True, due=Due.NOW),
+    Fact.HANDED_BACK: Verdict("pending", "", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW),
     Fact.CANCEL_ASKED: Verdict("cancelled", "by_person", refund=True),
-    Fact.CONNECT_REFUSED: Verdict(_RETRY, "connect_refused", Doubt.CLEAR, due=Due.BACKOFF, breaker_counts=True),
-    Fact.LOCAL_NETWORK: Verdict(_RETRY, "local_network", Doubt.CLEAR, refund=True, due=Due.BACKOFF),
+    Fact.CONNECT_REFUSED: Verdict(_RETRY, "connect_refused", Doubt.OF_THIS_TRY, due=Due.BACKOFF, breaker_counts=True),
+    Fact.LOCAL_NETWORK: Verdict(_RETRY, "local_network", Doubt.OF_THIS_TRY, refund=True, due=Due.BACKOFF),
     Fact.DEFECT_UNSENT: Verdict(_RETRY, "defect", due=Due.BACKOFF),
     Fact.UNDERSTOOD: Verdict(_DONE, "", Doubt.CLEAR),
     Fact.IGNORED: Verdict("ignored", "ignored_by_provider", Doubt.CLEAR),
-    Fact.RATE_LIMITED: Verdict(_WAIT, "rate_limited", Doubt.CLEAR, refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
-    Fact.NOT_READY: Verdict(_WAIT, "not_ready", Doubt.CLEAR, refund=True, due=Due.UNTIL),
-    Fact.NOT_PROCESSED: Verdict(_RETRY, "not_processed", Doubt.CLEAR, due=Due.BACKOFF, breaker_counts=True),
+    Fact.RATE_LIMITED: Verdict(_WAIT, "rate_limited", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
+    Fact.NOT_READY: Verdict(_WAIT, "not_ready", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL),
+    Fact.NOT_PROCESSED: Verdict(_RETRY, "not_processed", Doubt.OF_THIS_TRY, due=Due.BACKOFF, breaker_counts=True),
     Fact.REJECTED: Verdict("dead", "rejected", Doubt.CLEAR),
     Fact.GONE: Verdict("dead", "gone_at_provider", Doubt.CLEAR),
-    Fact.AUTH: Verdict("pending", "auth_needed", Doubt.CLEAR, refund=True, due=Due.NOW, hold=Hold.AUTH),
+    Fact.AUTH: Verdict("pending", "auth_needed", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.AUTH),
     Fact.UNCERTAIN: Verdict("unknown", "answer_lost", Doubt.SET, due=Due.SETTLE, breaker_counts=True),
     Fact.DEFECT_SENT: Verdict("unknown", "defect", Doubt.SET, due=Due.SETTLE),
     Fact.READ_FAILED: Verdict(_RETRY, "look_up_failed", due=Due.BACKOFF, breaker_counts=True),
     Fact.READ_REJECTED: Verdict("dead", "rejected"),
     Fact.TWO_MATCHES: Verdict(_ASK, "two_matches"),
     Fact.NO_LOOKUP: Verdict(_ASK, "no_look_up"),
-    Fact.MAPPED_ELSEWHERE: Verdict(_ASK, "mapped_elsewhere"),
+    Fact.MAPPED_ELSEWHERE: Verdict(_ASK, "mapped_elsewhere", Doubt.CLEAR),
+    Fact.NEEDS_MISSING: Verdict(_ASK, "needs_missing"),
 }
 
 # What may be waiting with its doubt: a row in doubt is looked up first whatever state it passed through, so staying
@@ -131,13 +134,16 @@ VERDICTS: dict[Fact, Verdict] = {
 _SHOWN_AS_UNKNOWN = frozenset({_RETRY, "pending"})
 
 
-def decide(fact: Fact, *, in_doubt: bool, attempts: int, max_attempts: int, circuit_open: bool) -> Verdict:
-    """The verdict for this row.
+def decide(fact: Fact, *, in_doubt: bool, sent: bool, attempts: int, max_attempts: int, circuit_open: bool) -> Verdict:
+    """The verdict for this row, its `doubt` narrowed to KEEP, CLEAR or SET.
 
-    `in_doubt`: before this try. `attempts`: including this one. `circuit_open`: the breaker is open, or became so by
-    this very failure; then a failure it counts does not use up an attempt (a probe must not eat the budget).
+    `in_doubt`: before this try. `sent`: this try committed a write. `attempts`: including this one. `circuit_open`:
+    the breaker is open, or became so by this very failure; then a failure it counts does not use up an attempt (a
+    probe must not eat the budget).
     """
     verdict = VERDICTS[fact]
+    if verdict.doubt is Doubt.OF_THIS_TRY:
+        verdict = replace(verdict, doubt=Doubt.CLEAR if sent else Doubt.KEEP)
     doubt_after = verdict.doubt is Doubt.SET or (verdict.doubt is Doubt.KEEP and in_doubt)
     if verdict.breaker_counts and circuit_open:
         verdict = replace(verdict, refund=True)

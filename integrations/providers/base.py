@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
+from integrations.events import CallTrace
 from integrations.gate import BreakerPolicy, Window
 
 Json = Any  # a JSON value; typed where it is built, not where it is carried
@@ -44,7 +45,6 @@ class ShowingFacts:
     tour_reference: str
     tour_title: str
     sequence: int
-    stops_in_tour: int
     street: str
     city: str
     state: str
@@ -144,22 +144,26 @@ class Exchange:
     that we are about to send.
     """
 
-    def __init__(self, http: httpx.Client, before_write: Callable[[], None]) -> None:
+    def __init__(self, http: httpx.Client, before_write: Callable[[], None], trace: CallTrace | None = None) -> None:
         self._http = http
         self._before_write = before_write
+        self._trace = trace or CallTrace()
         self.wrote = False
 
     def read(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A request without effect at the provider."""
-        return self._http.request(method, path, extensions={"reanna.phase": "read"}, **kwargs)
+        return self._http.request(method, path, extensions=self._extensions("read"), **kwargs)
 
     def write(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """THE request with an effect. Raises SecondWriteError when there was one already."""
         if self.wrote:
             raise SecondWriteError(f"second write: {method} {path}")
         self.wrote = True
-        extensions = {"reanna.phase": "write", "reanna.before_write": self._before_write}
+        extensions = {**self._extensions("write"), "reanna.before_write": self._before_write}
         return self._http.request(method, path, extensions=extensions, **kwargs)
+
+    def _extensions(self, phase: str) -> dict[str, Any]:
+        return {"reanna.phase": phase, "reanna.trace": self._trace}
 
 
 class Kind(Protocol):

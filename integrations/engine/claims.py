@@ -1,0 +1,205 @@
+"""Moves of operation rows in the database: claim, mark sent, hand back, heartbeat, recover.
+
+Every move is a compare-and-set UPDATE whose row count is read: whoever gets 0 rows does not hold the row any more.
+`states.py` says what each move changes; a property test holds the two together. Times are milliseconds, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, QuerySet, Value, When
+
+from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, ExternalRef, Operation, State
+
+from . import states
+from .clock import db_now
+
+
+class LeaseLost(Exception):
+    """The row is not ours any more: nothing may be sent or settled by us."""
+
+
+class CancelAsked(Exception):
+    """A person asked to cancel while we held the row, and nothing was sent yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claimed operation. `lease_end` is on this process's monotonic clock, seconds, and errs early."""
+
+    operation: Operation
+    owner: str
+    lease_end: float
+
+    @property
+    def token(self) -> int:
+        return self.operation.token
+
+
+def row_of(operation: Operation) -> states.Row:
+    """The operation's columns as the pure state machine's row."""
+    return states.Row(
+        state=operation.state,
+        reason=operation.reason,
+        in_doubt=operation.in_doubt,
+        blockers=operation.blockers,
+        token=operation.token,
+        lease_until_ms=operation.lease_until_ms,
+        entered=operation.entered,
+        sent_ms=operation.sent_ms,
+        attempts=operation.attempts,
+        waits=operation.waits,
+        strikes=operation.strikes,
+        due_ms=operation.due_ms,
+        cancel_requested=operation.cancel_requested,
+        redrive_no=operation.redrive_no,
+    )
+
+
+def columns_of(row: states.Row) -> dict[str, object]:
+    """The pure row as columns to UPDATE."""
+    return {name: getattr(row, name) for name in states.Row.__slots__}
+
+
+def due(now_ms: int) -> QuerySet[Operation]:
+    """Operations that could be claimed at `now_ms`, whatever their connection says."""
+    return Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
+
+
+def sending(now_ms: int) -> QuerySet[Connection]:
+    """Connections that may send at `now_ms`: active and not held."""
+    return Connection.objects.filter(state=ConnectionState.ACTIVE, hold_until_ms__lte=now_ms)
+
+
+def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: float) -> list[Claim]:
+    """Takes up to `limit` due operations of one connection. One short transaction.
+
+    `monotonic` was read before the call, so that `lease_end` errs early.
+    """
+    with transaction.atomic():
+        now = db_now()
+        if not sending(now).filter(pk=connection_id).exists():
+            return []
+        ids = _choose(connection_id, limit, now)
+        if not ids:
+            return []
+        held = Operation.objects.filter(pk__in=ids, state__in=CLAIMABLE, blockers=0).update(
+            state=State.LEASED,
+            token=F("token") + 1,
+            lease_owner=owner,
+            lease_until_ms=now + lease_ms,
+            entered=False,
+            sent_ms=Case(When(in_doubt=True, then=F("sent_ms")), default=Value(None), output_field=BigIntegerField()),
+            attempts=F("attempts") + 1,
+        )
+        rows = list(Operation.objects.filter(pk__in=ids, lease_owner=owner, state=State.LEASED))
+    if held != len(rows):
+        raise LeaseLost(f"claimed {held}, read {len(rows)}")
+    order = {pk: place for place, pk in enumerate(ids)}
+    rows.sort(key=lambda row: order[row.pk])
+    return [Claim(row, owner, monotonic + lease_ms / 1000) for row in rows]
+
+
+def _choose(connection_id: int, limit: int, now: int) -> list[int]:
+    """Ids in claim order: one per entity and kind, none whose sibling is leased, a suspect only alone."""
+    sibling = Operation.objects.filter(
+        connection_id=connection_id,
+        entity_type=OuterRef("entity_type"),
+        entity_id=OuterRef("entity_id"),
+        kind=OuterRef("kind"),
+        state=State.LEASED,
+    )
+    rows = due(now).filter(connection_id=connection_id).exclude(Exists(sibling)).order_by("priority", "due_ms", "id")
+    if database.vendor == "postgresql":
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
+    seen: set[tuple[str, int, str]] = set()
+    ids: list[int] = []
+    for pk, strikes, *identity in rows.values_list("pk", "strikes", "entity_type", "entity_id", "kind")[:limit]:
+        key = (identity[0], identity[1], identity[2])
+        if strikes >= states.ALONE_STRIKES:
+            return ids or [pk]
+        if key not in seen:
+            seen.add(key)
+            ids.append(pk)
+    return ids
+
+
+def enter(claimed: Claim) -> None:
+    """Says that work on a suspect (a row with strikes) begins, so that a further loss is surely its own."""
+    held = Operation.objects.filter(pk=claimed.operation.pk, token=claimed.token, state=State.LEASED)
+    if held.update(entered=True) != 1:
+        raise LeaseLost(str(claimed.operation.pk))
+
+
+def mark_sent(claimed: Claim, *, ref: ExternalRef, version: int, digest: str, started_ms: int) -> int:
+    """Commits that a write is about to leave us: the row, the Attempt, and the ref's acknowledged digest to NULL.
+
+    Returns the time written. Raises LeaseLost or CancelAsked; then nothing was written and nothing may be sent.
+    """
+    operation = claimed.operation
+    with transaction.atomic():
+        now = db_now()
+        held = Operation.objects.filter(pk=operation.pk, token=claimed.token, state=State.LEASED)
+        if (
+            held.filter(cancel_requested=False, lease_until_ms__gt=now).update(sent_ms=now, in_doubt=True, entered=True)
+            != 1
+        ):
+            if held.filter(cancel_requested=True).exists():
+                raise CancelAsked(str(operation.pk))
+            raise LeaseLost(str(operation.pk))
+        Attempt.objects.create(
+            operation=operation,
+            connection_id=operation.connection_id,
+            token=claimed.token,
+            version=version,
+            digest=digest,
+            started_ms=started_ms,
+            sent_ms=now,
+        )
+        ExternalRef.objects.filter(pk=ref.pk).update(acked_digest=None)
+    return now
+
+
+def hand_back(claims: Sequence[Claim]) -> int:
+    """Gives the rest of a batch back in one UPDATE, attempts refunded, due times kept; rows in doubt stay in doubt."""
+    if not claims:
+        return 0
+    return Operation.objects.filter(
+        pk__in=[item.operation.pk for item in claims], lease_owner=claims[0].owner, state=State.LEASED
+    ).update(
+        state=Case(When(in_doubt=True, then=Value(State.UNKNOWN)), default=Value(State.PENDING)),
+        reason="",
+        lease_until_ms=None,
+        entered=False,
+        attempts=F("attempts") - 1,
+    )
+
+
+def extend(owner: str, lease_ms: int) -> int:
+    """Heartbeat: pushes the end of every lease of one drain. Returns how many rows it still holds."""
+    return Operation.objects.filter(lease_owner=owner, state=State.LEASED).update(lease_until_ms=db_now() + lease_ms)
+
+
+def recover(now_ms: int, *, settle_ms: int, batch: int = 100) -> list[Operation]:
+    """Ends leases that ran out (`settle_ms`: total deadline + settle). Returns the rows that changed."""
+    with transaction.atomic():
+        expired = Operation.objects.filter(state=State.LEASED, lease_until_ms__lte=now_ms).order_by("lease_until_ms")
+        if database.vendor == "postgresql":
+            expired = expired.select_for_update(skip_locked=True)
+        changed = []
+        for operation in expired[:batch]:
+            old = row_of(operation)
+            new = states.recover(old, now_ms, settled_at_ms=(old.sent_ms or 0) + settle_ms)
+            held = Operation.objects.filter(pk=operation.pk, token=operation.token, state=State.LEASED)
+            if held.filter(lease_until_ms__lte=now_ms).update(**columns_of(new)):
+                Attempt.objects.filter(operation=operation, token=operation.token, ended_ms=None).update(
+                    ended_ms=now_ms, outcome="worker_lost"
+                )
+                for name, value in columns_of(new).items():
+                    setattr(operation, name, value)
+                changed.append(operation)
+    return changed

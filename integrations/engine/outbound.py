@@ -1,0 +1,254 @@
+"""One drain of a connection: claim a batch, work each operation, settle it.
+
+The order of a write is the law: the gate admits → `sent_ms` and the Attempt are committed → the lease is checked on the
+monotonic clock → bytes. A row in doubt is looked up before anything is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from integrations import transport
+from integrations.events import CallTrace
+from integrations.gateway import Link
+from integrations.models import Connection, ExternalRef
+from integrations.providers import errors
+from integrations.providers.base import Ambiguous, Exchange, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
+
+from . import claims, settling, snapshots
+from .clock import db_now
+from .context import Engine, HandBack
+from .digest import digest_of
+from .kinds import KINDS
+from .reading import ending_of
+from .settling import Ending
+from .verdict import Fact, Hold, Verdict
+
+log = logging.getLogger(__name__)
+
+QUANTUM_OPERATIONS = 20
+QUANTUM_S = 2.0
+LEASE_RESERVE_S = 5.0
+
+
+@dataclass
+class Drained:
+    """What a drain did. `more`: due rows were left and the connection may send."""
+
+    worked: int = 0
+    more: bool = False
+
+
+@dataclass
+class Try:
+    """One operation in hand."""
+
+    claim: claims.Claim
+    connection: Connection
+    link: Link
+    ref: ExternalRef
+    started_ms: int
+    trace: CallTrace = field(default_factory=CallTrace)
+    version: int = 0
+    digest: str = ""
+    sent_ms: int | None = None
+
+    def ending(self, fact: Fact, **values: object) -> Ending:
+        """An Ending with what this try knows filled in."""
+        breaker = self.trace.breaker
+        base: dict[str, object] = {
+            "version": self.version,
+            "digest": self.digest,
+            "calls": self.trace.calls,
+            "started_ms": self.started_ms,
+            "sent_ms": self.sent_ms,
+            "circuit_open": breaker is not None and breaker.state != "closed",
+            "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
+            "settle_s": self.link.kind(self.claim.operation.kind).settle_s,
+        }
+        return Ending(fact=fact, **{**base, **values})  # type: ignore[arg-type]  # keywords checked by Ending itself
+
+
+def drain(engine: Engine, connection_id: int) -> Drained:
+    """Works up to 20 operations or 2 s of one connection; hands the rest back."""
+    result = Drained()
+    connection = Connection.objects.filter(pk=connection_id).first()
+    if connection is None:
+        return result
+    limit = engine.batch_size(connection_id, QUANTUM_OPERATIONS)
+    before = engine.monotonic()
+    owner = engine.new_owner()
+    batch = claims.claim(connection_id, owner, limit, engine.lease_ms, before)
+    if not batch:
+        return result
+    engine.observe("after_claim")
+    full = len(batch) == limit
+    with engine.held(owner, batch) as heart:
+        while batch:
+            if engine.monotonic() - before > QUANTUM_S or engine.stopping():
+                claims.hand_back(batch)
+                result.more = True
+                return result
+            item = batch.pop(0)
+            heart.progress()
+            verdict = work(engine, connection, heart.refreshed(item))
+            result.worked += 1
+            if verdict is not None and verdict.hold is not Hold.NONE:
+                claims.hand_back(batch)  # a refusal that speaks for the whole connection: nobody asks again
+                return result
+    result.more = full
+    return result
+
+
+def work(engine: Engine, connection: Connection, claimed: claims.Claim) -> Verdict | None:
+    """One operation, from claimed to settled. None when it was lost to someone else meanwhile."""
+    began = engine.monotonic()
+    operation = claimed.operation
+    link = engine.link(connection)
+    ref, _ = ExternalRef.objects.get_or_create(
+        connection=connection,
+        entity_type=operation.entity_type,
+        entity_id=operation.entity_id,
+        resource=KINDS[operation.kind].resource,
+    )
+    attempt = Try(claimed, connection, link, ref, started_ms=db_now())
+    try:
+        if operation.strikes:
+            claims.enter(claimed)
+        ending = _attempt(engine, attempt)
+    except claims.LeaseLost:
+        return None
+    except claims.CancelAsked:
+        ending = attempt.ending(Fact.CANCEL_ASKED)
+    except HandBack:
+        ending = attempt.ending(Fact.HANDED_BACK)
+    except (errors.ProviderError, transport.TransportRefusal, transport.HttpError) as error:
+        ending = ending_of(error, attempt)
+    except Exception as error:
+        # A defect of ours must not take the drain's other operations with it; the row keeps the story.
+        log.exception("defect in %s, operation %s", operation.kind, operation.pk)
+        fact = Fact.DEFECT_SENT if attempt.sent_ms else Fact.DEFECT_UNSENT
+        ending = attempt.ending(fact, message=f"{type(error).__name__} in our own code")
+    engine.observe("before_success_commit")
+    verdict = settling.settle(claimed, ref, ending, engine.figures, engine.random)
+    engine.observe("after_success_commit")
+    engine.note(connection.pk, seconds=engine.monotonic() - began, budget=attempt.trace.budget)
+    return verdict
+
+
+def _attempt(engine: Engine, attempt: Try) -> Ending:
+    """Builds the request from the row as it is now, looks where it must, writes at most once."""
+    operation, ref = attempt.claim.operation, attempt.ref
+    kind = attempt.link.kind(operation.kind)
+    snapshot = snapshots.take(operation.entity_type, operation.entity_id, attempt.connection)
+    needs, missing = _needs(attempt.connection, snapshot)
+    facts = RefFacts(ref.external_id, ref.marker)
+    attempt.version = snapshot.facts.version
+    if missing:
+        return attempt.ending(Fact.NEEDS_MISSING, message=f"the {missing} is not linked in this CRM")
+    wanted = kind.wanted(snapshot.facts, needs, facts, attempt.link.config)
+    attempt.digest = digest_of(wanted, attempt.connection, attempt.link.manifest.mapping_version)
+    early = _without_asking(engine, attempt, kind, wanted)
+    if early is not None:
+        return early
+    exchange = Exchange(attempt.link.http, lambda: _before_write(engine, attempt), attempt.trace)
+    if operation.in_doubt or (kind.look_first and ref.external_id is None):
+        found = kind.lookup(exchange, snapshot.facts, wanted, facts, needs)
+        done = _after_look(attempt, wanted, found)
+        if done is not None:
+            return done
+        if isinstance(found, Found):
+            facts = RefFacts(found.external_id, ref.marker)
+    written = kind.write(exchange, wanted, facts)
+    engine.observe("after_answer")
+    if isinstance(written, Ignored):
+        return attempt.ending(
+            Fact.IGNORED, message=written.message, status=written.status, request_id=written.request_id
+        )
+    return attempt.ending(
+        Fact.UNDERSTOOD,
+        external_id=written.external_id,
+        acknowledged=True,
+        status=written.status,
+        request_id=written.request_id,
+    )
+
+
+def _needs(connection: Connection, snapshot: snapshots.Snapshot) -> tuple[Mapping[str, str], str]:
+    """External ids of what this operation hangs on, and the first resource that has none."""
+    needs: dict[str, str] = {}
+    for resource, (entity_type, entity_id) in snapshot.needs.items():
+        external_id = (
+            ExternalRef.objects.filter(
+                connection=connection, entity_type=entity_type, entity_id=entity_id, resource=resource
+            )
+            .values_list("external_id", flat=True)
+            .first()
+        )
+        if external_id is None:
+            return needs, resource
+        needs[resource] = external_id
+    return needs, ""
+
+
+def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) -> Ending | None:
+    """What can be settled without a request: no change, nothing to do, too early or impossible to look."""
+    operation, ref = attempt.claim.operation, attempt.ref
+    if operation.in_doubt:
+        earliest = (operation.sent_ms or 0) + int((engine.figures.total_deadline_s + kind.settle_s) * 1000)
+        if attempt.started_ms < earliest:
+            return attempt.ending(Fact.SETTLING, until_ms=earliest)
+        if not kind.has_lookup:
+            return attempt.ending(Fact.NO_LOOKUP, message="this CRM cannot be asked whether it arrived")
+        return None
+    if operation.cancel_requested:
+        return attempt.ending(Fact.CANCEL_ASKED)
+    if ref.acked_digest == attempt.digest or (KINDS[operation.kind].once and ref.external_id and ref.acked_version):
+        return attempt.ending(Fact.NO_CHANGE)
+    if wanted.absent and ref.external_id is None:
+        return attempt.ending(Fact.NOTHING_TO_DO)
+    return None
+
+
+def _after_look(attempt: Try, wanted: Wanted, found: Lookup) -> Ending | None:
+    """What a look-up settles by itself; None: a write is due."""
+    if isinstance(found, Ambiguous):
+        ids = ", ".join(found.external_ids)
+        return attempt.ending(Fact.TWO_MATCHES, message=f"could be any of {ids}")
+    if isinstance(found, NotFound):
+        return attempt.ending(Fact.NOTHING_TO_DO) if wanted.absent else None
+    other = (
+        ExternalRef.objects.filter(
+            connection=attempt.connection, resource=wanted.resource, external_id=found.external_id
+        )
+        .exclude(pk=attempt.ref.pk)
+        .first()
+    )
+    if other is not None:
+        return attempt.ending(
+            Fact.MAPPED_ELSEWHERE,
+            message=f"{found.external_id} is linked to {other.entity_type} {other.entity_id}",
+        )
+    if found.same:
+        return attempt.ending(Fact.ALREADY_THERE, external_id=found.external_id, acknowledged=True)
+    return None
+
+
+def _before_write(engine: Engine, attempt: Try) -> None:
+    """Runs after the gate admitted the write and before its first byte; raising stops the write."""
+    if attempt.sent_ms is None:
+        if engine.stopping():
+            raise HandBack
+        attempt.sent_ms = claims.mark_sent(
+            attempt.claim,
+            ref=attempt.ref,
+            version=attempt.version,
+            digest=attempt.digest,
+            started_ms=attempt.started_ms,
+        )
+        engine.observe("after_sent_commit")
+    left = engine.lease_left(attempt.claim)
+    if left <= engine.figures.total_deadline_s + LEASE_RESERVE_S or engine.stopping():
+        raise HandBack

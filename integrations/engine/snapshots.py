@@ -1,0 +1,62 @@
+"""The current rows as frozen facts, read at claim time: what is sent is what is true now, not what was planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from integrations.models import Connection, Contact, TourStop
+from integrations.providers.base import ContactFacts, Facts, ShowingFacts
+from integrations.routing import connections_for
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Facts and, by resource, which of our records they hang on."""
+
+    facts: Facts
+    needs: dict[str, tuple[str, int]]
+
+
+def take(entity_type: str, entity_id: int, connection: Connection) -> Snapshot:
+    """The entity as it stands. Raises its model's DoesNotExist (records with operations are never hard-deleted)."""
+    if entity_type == "contact":
+        return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {})
+    stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
+    return Snapshot(_showing(stop, connection), {"contact": ("contact", stop.tour.buyer_id)})
+
+
+def _contact(contact: Contact) -> ContactFacts:
+    return ContactFacts(
+        id=contact.pk,
+        version=contact.version,
+        first_name=contact.first_name,
+        last_name=contact.last_name,
+        email=contact.email,
+        phone=contact.phone,
+    )
+
+
+def _showing(stop: TourStop, connection: Connection) -> ShowingFacts:
+    tour = stop.tour
+    included = connections_for(tour, [connection])[0].included
+    return ShowingFacts(
+        id=stop.pk,
+        version=stop.version,
+        live=stop.live and included,
+        tour_reference=tour.reference,
+        tour_title=tour.title,
+        sequence=stop.sequence,
+        street=stop.street,
+        city=stop.city,
+        state=stop.state,
+        postal_code=stop.postal_code,
+        list_price=stop.list_price,
+        starts_at=stop.appointment_start,
+        ends_at=stop.appointment_end,
+        time_zone=tour.time_zone,
+        appointment_status=stop.appointment_status,
+        outcome=stop.outcome,
+        method=stop.showing_method,
+        agent_name=tour.agent.name,
+        contact_id=tour.buyer_id,
+    )

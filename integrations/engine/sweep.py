@@ -1,0 +1,41 @@
+"""Finding work without a doorbell: leases that ran out, connections with due rows, when to look next."""
+
+from __future__ import annotations
+
+from integrations.models import CLAIMABLE, Connection, ConnectionState, Operation, WorkerProcess
+
+from . import claims
+from .clock import db_now
+from .settling import Figures
+
+WORKER_FORGOTTEN_MS = 86_400_000
+
+
+def recover_all(figures: Figures, settle_s: float) -> int:
+    """Ends every lease that ran out. Returns how many."""
+    settle_ms = int((figures.total_deadline_s + settle_s) * 1000)
+    total = 0
+    while True:
+        changed = claims.recover(db_now(), settle_ms=settle_ms)
+        total += len(changed)
+        if not changed:
+            return total
+
+
+def schedule() -> dict[int, int]:
+    """For each connection that may send: when (ms) its next row is due. A time in the past means now."""
+    when: dict[int, int] = {}
+    active = Connection.objects.filter(state=ConnectionState.ACTIVE).values_list("pk", "hold_until_ms")
+    for pk, hold_until in active:
+        rows = Operation.objects.filter(connection_id=pk, state__in=CLAIMABLE, blockers=0).order_by("due_ms")
+        first = rows.values_list("due_ms", flat=True).first()
+        if first is not None:
+            when[pk] = max(first, hold_until)
+    return when
+
+
+def report_alive(name: str, started_ms: int) -> None:
+    """Says that this process lives; forgets processes not seen for a day."""
+    now = db_now()
+    WorkerProcess.objects.update_or_create(name=name, defaults={"seen_ms": now, "started_ms": started_ms})
+    WorkerProcess.objects.filter(seen_ms__lt=now - WORKER_FORGOTTEN_MS).delete()

@@ -1,0 +1,207 @@
+"""From what changed to the operations that make every CRM follow. Called inside the transaction of the change.
+
+Planning is idempotent: an operation is added only where the newest planned version of a record at a connection is
+older than the record. So whoever saves need not know what was planned before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F, Max
+from django.utils import timezone
+
+from integrations.engine import settling, states
+from integrations.engine.claims import columns_of, row_of
+from integrations.engine.clock import db_now
+from integrations.engine.kinds import KINDS
+from integrations.models import (
+    OPEN,
+    Connection,
+    ConnectionState,
+    Contact,
+    ExternalRef,
+    ImportRun,
+    Operation,
+    OperationDependency,
+    State,
+    Tour,
+    TourStop,
+)
+from integrations.routing import connections_for
+from integrations.tasks import ring_after_commit
+
+SOON_MS = 24 * 3600 * 1000
+PRIORITY_SOON, PRIORITY_NORMAL, PRIORITY_PAST = 50, 100, 150
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One operation to plan."""
+
+    kind: str
+    entity_id: int
+    version: int
+    priority: int
+
+
+def plan_tour(tour: Tour, *, import_run: ImportRun | None = None) -> list[Operation]:
+    """Plans buyer and stops of a tour at every connection it is routed to; at others, the end of what stands there."""
+    return plan_tours([tour], import_run=import_run)
+
+
+def plan_tours(tours: Sequence[Tour], *, import_run: ImportRun | None = None) -> list[Operation]:
+    """The same for several tours with a number of queries that does not grow with them. Rings after commit."""
+    made: list[Operation] = []
+    if not tours:
+        return made
+    stops_of: dict[int, list[TourStop]] = {tour.pk: [] for tour in tours}
+    for stop in TourStop.objects.filter(tour__in=tours).order_by("tour_id", "sequence"):
+        stops_of[stop.tour_id].append(stop)
+    connections = list(Connection.objects.exclude(state=ConnectionState.DISABLED).order_by("pk"))
+    for connection in connections:
+        contacts: dict[int, Need] = {}
+        stops: dict[int, tuple[Need, int]] = {}
+        for tour in tours:
+            included = connections_for(tour, [connection])[0].included
+            _collect(tour, stops_of[tour.pk], included, contacts, stops)
+        made += _plan_connection(connection, contacts, stops, import_run)
+    return made
+
+
+def _collect(
+    tour: Tour,
+    tour_stops: Iterable[TourStop],
+    included: bool,
+    contacts: dict[int, Need],
+    stops: dict[int, tuple[Need, int]],
+) -> None:
+    now = timezone.now()
+    wants_buyer = included and tour.status not in ("draft", "cancelled")
+    most_urgent = PRIORITY_PAST
+    for stop in tour_stops:
+        stop.tour = tour
+        seconds = (stop.appointment_start - now).total_seconds()
+        priority = PRIORITY_PAST if seconds < 0 else PRIORITY_SOON if seconds * 1000 < SOON_MS else PRIORITY_NORMAL
+        most_urgent = min(most_urgent, priority)
+        live = included and stop.live
+        # A stop that never stood there needs nothing when it is not live; `_plan_connection` knows what did.
+        version = stop.version if live else -stop.version
+        stops[stop.pk] = (Need("appointment.sync", stop.pk, version, priority), tour.buyer_id)
+    if wants_buyer:
+        old = contacts.get(tour.buyer_id)
+        priority = min(most_urgent, old.priority) if old else most_urgent
+        contacts[tour.buyer_id] = Need("contact.link", tour.buyer_id, 1, priority)
+
+
+def _plan_connection(
+    connection: Connection,
+    contacts: dict[int, Need],
+    stops: dict[int, tuple[Need, int]],
+    import_run: ImportRun | None,
+) -> list[Operation]:
+    made: list[Operation] = []
+    planned_links = _newest(connection, "contact.link", contacts)
+    for contact_id, need in contacts.items():
+        if contact_id not in planned_links:
+            made.append(_insert(connection, need, import_run))
+    planned = _newest(connection, "appointment.sync", stops)
+    wanted = {pk: pair for pk, pair in stops.items() if _is_due(pair[0], planned.get(pk))}
+    blockers = _open_links(connection, {buyer for _, buyer in wanted.values()})
+    for pk, (need, buyer_id) in wanted.items():
+        live = Need(need.kind, need.entity_id, abs(need.version), need.priority)
+        operation = _insert(connection, live, import_run)
+        if pk in planned:
+            _after_older(operation)
+        if buyer_id in blockers:
+            _depend(operation, blockers[buyer_id])
+        made.append(operation)
+    if made:
+        ring_after_commit(connection.pk)
+    return made
+
+
+def _is_due(need: Need, planned: int | None) -> bool:
+    if planned is None:
+        return need.version > 0
+    return abs(need.version) > planned
+
+
+def _newest(connection: Connection, kind: str, ids: Iterable[int]) -> dict[int, int]:
+    """The newest planned version of each entity; those never planned are missing."""
+    rows = (
+        Operation.objects.filter(
+            connection=connection, kind=kind, entity_type=KINDS[kind].entity_type, entity_id__in=list(ids)
+        )
+        .values("entity_id")
+        .annotate(newest=Max("version"))
+        .order_by()
+    )
+    return {row["entity_id"]: row["newest"] for row in rows}
+
+
+def _open_links(connection: Connection, contact_ids: set[int]) -> dict[int, Operation]:
+    """The contact.link that each buyer's operations must wait for: those not linked yet."""
+    linked = set(
+        ExternalRef.objects.filter(
+            connection=connection, entity_type="contact", entity_id__in=contact_ids, external_id__isnull=False
+        ).values_list("entity_id", flat=True)
+    )
+    waiting = contact_ids - linked
+    # Locked: a link that settles meanwhile must either be seen as settled here or see the edge made here.
+    rows = Operation.objects.select_for_update().filter(
+        connection=connection, kind="contact.link", entity_type="contact", entity_id__in=waiting
+    ).exclude(state__in=(State.SUCCEEDED, State.SUPERSEDED))
+    return {row.entity_id: row for row in rows.order_by("version")}
+
+
+def _insert(connection: Connection, need: Need, import_run: ImportRun | None) -> Operation:
+    entity_type = KINDS[need.kind].entity_type
+    return Operation.objects.create(
+        op_key=f"{connection.pk}:{need.kind}:{entity_type}:{need.entity_id}:v{need.version}",
+        connection=connection,
+        kind=need.kind,
+        entity_type=entity_type,
+        entity_id=need.entity_id,
+        version=need.version,
+        priority=need.priority,
+        due_ms=db_now(),
+        import_run=import_run,
+    )
+
+
+def _after_older(operation: Operation) -> None:
+    """Supersedes what was planned before for the same record; waits for what may be on its way already."""
+    older = Operation.objects.select_for_update().filter(
+        connection=operation.connection,
+        kind=operation.kind,
+        entity_type=operation.entity_type,
+        entity_id=operation.entity_id,
+        version__lt=operation.version,
+        state__in=(*OPEN, State.DEAD),
+    )
+    for old in older:
+        row = row_of(old)
+        if states.can_supersede(row):
+            changes = columns_of(states.supersede(row))
+            Operation.objects.filter(pk=old.pk).update(**changes, settled_ms=db_now())
+            settling.move_edges(old.pk, operation.pk)
+        else:
+            _depend(operation, old)
+
+
+def _depend(operation: Operation, needs: Operation) -> None:
+    """`operation` waits for `needs`, which becomes at least as urgent."""
+    OperationDependency.objects.create(operation=operation, needs=needs)
+    Operation.objects.filter(pk=operation.pk).update(blockers=F("blockers") + 1)
+    operation.blockers += 1
+    Operation.objects.filter(pk=needs.pk, priority__gt=operation.priority).update(priority=operation.priority)
+
+
+def plan_contact(contact: Contact) -> list[Operation]:
+    """After a change of a buyer: stops of open tours whose request names them follow by their own versions."""
+    with transaction.atomic():
+        tours = list(contact.tours.exclude(status__in=("draft", "cancelled", "completed")).select_related("agent"))
+        return plan_tours(tours)

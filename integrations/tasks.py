@@ -1,0 +1,86 @@
+"""Celery's part in sending: the doorbell. A message names a connection, never the work.
+
+Losing one costs at most one sweep; ringing twice costs one empty claim.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import connection as database
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from integrations.engine import process
+
+log = logging.getLogger(__name__)
+
+QUIET_AFTER_FAILURE_S = 5.0
+
+
+@shared_task(name="integrations.drain")
+def drain(connection_id: int) -> None:
+    """Works one quantum of a connection."""
+    process.runner().drain(connection_id)
+
+
+@worker_ready.connect
+def _start_engine(**_kwargs: Any) -> None:
+    process.runner().start()
+
+
+@worker_shutting_down.connect
+def _stop_engine(**_kwargs: Any) -> None:
+    threading.Thread(target=process.runner().stop, name="engine-stop").start()
+
+
+class Doorbell:
+    """Rings for a connection after commit; never raises at the person saving, never holds them for long.
+
+    After a failure the process skips ringing for 5 s: all rings of a commit together cost at most the broker's one
+    second.
+    """
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+        self.missed = 0
+
+    def ring(self, connection_id: int) -> bool:
+        """Sends the message. False when the broker could not take it; the sweeper will find the work."""
+        if time.monotonic() < self._quiet_until:
+            self.missed += 1
+            return False
+        try:
+            drain.apply_async(args=[connection_id], retry=False, expires=60)
+        except (OperationalError, OSError) as error:
+            self._quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_S
+            self.missed += 1
+            log.warning("the doorbell did not ring (%s); the sweeper will find the work", type(error).__name__)
+            return False
+        return True
+
+
+doorbell = Doorbell()
+
+
+class _Ring:
+    """What is called on commit; known by its type, so that a commit rings once for each connection."""
+
+    def __init__(self, connection_id: int) -> None:
+        self.connection_id = connection_id
+
+    def __call__(self) -> None:
+        doorbell.ring(self.connection_id)
+
+
+def ring_after_commit(connection_id: int) -> None:
+    """Rings once per connection and commit; at once when no transaction is open."""
+    for _sids, callback, _robust in database.run_on_commit:
+        if isinstance(callback, _Ring) and callback.connection_id == connection_id:
+            return
+    transaction.on_commit(_Ring(connection_id))
