@@ -84,6 +84,11 @@ def plain_dict(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if values is None else {name: plain(value) for name, value in values.items()}
 
 
+def plain_changes(changes: Changes) -> dict[str, Any]:
+    """Field → [old, new], as JSON can hold it."""
+    return {name: [plain(old), plain(new)] for name, (old, new) in changes.items()}
+
+
 def plain(value: Any) -> Any:
     """As JSON can hold it: decimals and times as text, a record as its id."""
     match value:

@@ -255,7 +255,7 @@ def _item(run: ImportRun, record: Any, changes: Changes | None) -> ImportItem:
         entity_type=record._meta.model_name,
         entity_id=record.pk,
         created=changes is None,
-        before=None if changes is None else {key: audit.plain(list(change)) for key, change in changes.items()},
+        before=None if changes is None else audit.plain_changes(changes),
     )
 
 

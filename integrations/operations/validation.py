@@ -130,8 +130,8 @@ def clean_tour(data: Data, *, partial: bool = False, zone: ZoneInfo | None = Non
         zone = ZoneInfo(name)
     for key in _TOUR_FIELDS:
         work.take(Tour, key)
-    if work.take(Tour, "starts_at", required=not partial, zone=zone) is None and "starts_at" in work.values:
-        work.refuse("time_zone", "Give the time zone of this time.")
+    if work.take(Tour, "starts_at", required=not partial, zone=zone) is None and partial and "starts_at" in work.values:
+        work.errors.setdefault("time_zone", ["Give the time zone of this time."])
     buyer = _buyer(work, required=not partial)
     agent = _agent(work, required=not partial)
     work.finish()
@@ -237,6 +237,15 @@ def clean_feedback(data: Data, *, zone: ZoneInfo | None, partial: bool = False) 
     work.finish()
     values = {key: value for key, value in work.values.items() if key not in ("author_role", "submitted_at")}
     return FeedbackInput(author_role=role or "", submitted_at=at, values=MappingProxyType(values))
+
+
+def clean_stop_key(data: Data) -> tuple[str, int]:
+    """Which stop is meant: `tour_ref` and `stop_sequence`. Raises ValidationError naming each field."""
+    work = _Cleaning(data)
+    reference = work.take(Tour, "reference", key="tour_ref", required=True)
+    sequence = work.take(TourStop, "sequence", key="stop_sequence", required=True)
+    work.finish()
+    return reference, sequence
 
 
 def clean_zone(name: Any) -> ZoneInfo:

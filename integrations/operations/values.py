@@ -87,7 +87,7 @@ def _as_stored(field: Field, text: str) -> str:
     if isinstance(field, models.EmailField):
         _length(field, text)
         return text.lower()  # one spelling for one address: what is compared without case is stored without case
-    if field.name == "state":
+    if field.name == "state" and len(text) == field.max_length:
         return text.upper()
     return text
 
@@ -178,7 +178,7 @@ def _decimal(field: Field, raw: Any) -> Decimal:
         )
     for validator in field.validators:  # ours say what is wrong with the value before Django counts its digits
         if getattr(validator, "__module__", "") == validators.__name__:
-            validator(rounded)
+            validator(number)
     return rounded
 
 

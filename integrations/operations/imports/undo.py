@@ -1,0 +1,274 @@
+"""Taking an import back, by a plan shown first.
+
+What the import created is cancelled and archived; what it changed is put back; what someone changed since is left to
+people and named. Buyers and agents stay: other tours may have come to use them. Everything goes through the verbs, so
+the CRMs follow. Each tour is one transaction and doing it again finds it done: an undo that was killed is simply
+started again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import models, transaction
+
+from integrations.models import (
+    AppointmentStatus,
+    AuditEvent,
+    Feedback,
+    ImportItem,
+    ImportRun,
+    Tour,
+    TourStatus,
+    TourStop,
+)
+from integrations.operations import audit
+from integrations.operations.audit import Who
+from integrations.operations.people import changes_of
+from integrations.operations.refusals import NotPossible
+from integrations.operations.tour_saving import (
+    UNDONE_VERB,
+    Saved,
+    change_stop,
+    lock_stops,
+    lock_tours,
+    settle,
+    store,
+)
+
+_BATCH = 20
+_ANSWERS = 100
+
+
+@dataclass(slots=True)
+class UndoPlan:
+    """What an undo does. `left`: what it leaves alone, with the reason, for people."""
+
+    run: ImportRun
+    cancel: list[str] = field(default_factory=list)
+    restore: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    feedback_deleted: int = 0
+    feedback_restored: int = 0
+    contacts_kept: int = 0
+    agents_kept: int = 0
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the run did to one tour."""
+
+    created: bool = False
+    tour_changes: dict[str, list[Any]] = field(default_factory=dict)
+    new_stops: list[int] = field(default_factory=list)
+    stop_changes: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
+
+
+def undo_plan(run_id: int) -> UndoPlan:
+    """What `undo` would do now. Writes nothing. Raises ImportRun.DoesNotExist, NotPossible."""
+    run = _undoable(run_id)
+    plan = UndoPlan(run)
+    for tour_ids, works in _batches(run):
+        tours = Tour.objects.filter(pk__in=tour_ids).select_related("agent", "buyer").in_bulk()
+        stops = _stops_of(TourStop.objects.filter(tour__in=tours).select_related("tour"))
+        touched = _touched(run, tours)
+        for tour_id in tour_ids:
+            saved = Saved(tours[tour_id], created=False, stored=stops[tour_id])
+            _decide(saved, works[tour_id], plan, touched=tour_id in touched)
+    _plan_feedback(run, plan, apply=False, who=Who("", "system"))
+    _count_kept(plan)
+    return plan
+
+
+def undo(
+    run_id: int,
+    *,
+    now: datetime,
+    actor: str,
+    via: str,
+    progress: Callable[[int], None] = lambda tours: None,
+) -> UndoPlan:
+    """Do it. Returns what was done. Raises ImportRun.DoesNotExist, NotPossible."""
+    run = _undoable(run_id)
+    plan = UndoPlan(run)
+    who = Who(actor, via, f"undo of import {run.pk}")
+    # An import that still runs (or was interrupted) ends here, or it would go on creating what is taken away.
+    ImportRun.objects.filter(pk=run.pk, state=ImportRun.State.RUNNING).update(state=ImportRun.State.DONE)
+    _plan_feedback(run, plan, apply=True, who=who)
+    for tour_ids, works in _batches(run):
+        with transaction.atomic():
+            tours = {tour.pk: tour for tour in lock_tours(pk__in=tour_ids)}
+            stops = lock_stops(tours.values())
+            touched = _touched(run, tours)
+            results = []
+            for tour_id, tour in tours.items():
+                saved = Saved(tour, created=False, stored=list(stops.get(tour_id, {}).values()))
+                _decide(saved, works[tour_id], plan, touched=tour_id in touched, now=now)
+                if saved.changed:
+                    store(saved)
+                    results.append(saved)
+            settle(results, who, verb=UNDONE_VERB)
+        progress(len(tour_ids))
+    _count_kept(plan)
+    with transaction.atomic():
+        run.state = ImportRun.State.UNDONE
+        run.save(update_fields=["state", "updated_at"])
+        after = {"cancelled": len(plan.cancel), "restored": len(plan.restore), "left": len(plan.left)}
+        audit.record("import.undo", run, actor=actor, via=via, after=after)
+    return plan
+
+
+def _undoable(run_id: int) -> ImportRun:
+    run = ImportRun.objects.get(pk=run_id)
+    if run.state == ImportRun.State.UNDONE:
+        raise NotPossible(f"Import {run_id} is undone already.")
+    return run
+
+
+def _batches(run: ImportRun) -> Iterable[tuple[list[int], dict[int, _Work]]]:
+    """The tours the run touched, some at a time, with what it did to each."""
+    works: dict[int, _Work] = defaultdict(_Work)
+    items = ImportItem.objects.filter(run=run, entity_type__in=("tour", "tourstop"))
+    stop_ids = items.filter(entity_type="tourstop").values("entity_id")
+    tour_of = dict(TourStop.objects.filter(pk__in=stop_ids).values_list("pk", "tour_id"))
+    for kind, pk, created, before in items.values_list("entity_type", "entity_id", "created", "before").iterator():
+        if kind == "tour":
+            works[pk].created = created
+            works[pk].tour_changes = before or {}
+        elif pk in tour_of and created:
+            works[tour_of[pk]].new_stops.append(pk)
+        elif pk in tour_of:
+            works[tour_of[pk]].stop_changes[pk] = before or {}
+    present = list(Tour.objects.filter(pk__in=list(works)).order_by("pk").values_list("pk", flat=True))
+    for at in range(0, len(present), _BATCH):
+        yield present[at : at + _BATCH], works
+
+
+def _stops_of(stops: Iterable[TourStop]) -> dict[int, list[TourStop]]:
+    found: dict[int, list[TourStop]] = defaultdict(list)
+    for stop in stops:
+        found[stop.tour_id].append(stop)
+    return found
+
+
+def _touched(run: ImportRun, tours: Iterable[int]) -> set[int | None]:
+    """Tours that something else than this run (or an undo of it that was interrupted) changed after it."""
+    events = AuditEvent.objects.filter(object_type="tour", object_id__in=list(tours)).order_by("id")
+    seen: set[int | None] = set()
+    touched: set[int | None] = set()
+    for pk, reason in events.values_list("object_id", "reason"):
+        if reason == f"import {run.pk}":
+            seen.add(pk)
+        elif pk in seen and reason != f"undo of import {run.pk}":
+            touched.add(pk)
+    return touched
+
+
+def _decide(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: datetime | None = None) -> None:
+    """Note in `plan` what becomes of one tour, and put the new values on the objects."""
+    tour = saved.tour
+    if work.created:
+        if touched:
+            plan.left.append(f"{tour}: someone changed it since; cancel and archive it yourself if it is not wanted.")
+        elif tour.status != TourStatus.CANCELLED or tour.archived_at is None:
+            _put(saved, {"status": TourStatus.CANCELLED, "archived_at": now or tour.created_at})
+            plan.cancel.append(str(tour))
+        return
+    left = _restore(saved, tour, work.tour_changes)
+    for stop in saved.stored:
+        if stop.pk in work.new_stops:
+            if stop.appointment_status != AppointmentStatus.CANCELLED:
+                change_stop(saved, stop, {"appointment_status": AppointmentStatus.CANCELLED})
+        elif stop.pk in work.stop_changes:
+            left += _restore(saved, stop, work.stop_changes[stop.pk])
+    if saved.changed:
+        plan.restore.append(str(tour))
+    if left:
+        plan.left.append(f"{tour}: changed since, left as it is: {', '.join(left)}.")
+
+
+def _restore(saved: Saved, record: Tour | TourStop, changes: dict[str, list[Any]]) -> list[str]:
+    """Put old values back where the import's still stand; the names of those that do not."""
+    back: dict[str, Any] = {}
+    left: list[str] = []
+    for name, (old, new) in changes.items():
+        current = getattr(record, name)
+        if name == "further_buyers":
+            left.append(name)
+        elif audit.plain(current) == new:
+            back[name] = _typed(record, name, old)
+        elif audit.plain(current) != old:
+            left.append(f"stop {record.sequence} {name}" if isinstance(record, TourStop) else name)
+    if isinstance(record, TourStop):
+        if back:
+            change_stop(saved, record, back)
+    else:
+        _put(saved, back)
+    return left
+
+
+def _put(saved: Saved, values: dict[str, Any]) -> None:
+    saved.changes |= changes_of(saved.tour, values)
+    for name, (_, value) in saved.changes.items():
+        setattr(saved.tour, name, value)
+
+
+def _typed(record: models.Model, name: str, value: Any) -> Any:
+    """A value as `audit.plain` wrote it, back as the field holds it."""
+    stored = record._meta.get_field(name)
+    if value is None:
+        return None
+    if isinstance(stored, models.ForeignKey):
+        return stored.related_model._default_manager.get(pk=value)
+    if isinstance(stored, models.DateTimeField):
+        return datetime.fromisoformat(value)
+    if isinstance(stored, models.DecimalField):
+        return Decimal(value)
+    return value
+
+
+def _plan_feedback(run: ImportRun, plan: UndoPlan, *, apply: bool, who: Who) -> None:
+    """Answers have no effect outside yet: created ones are deleted, changed ones put back, those edited since left."""
+    items = list(ImportItem.objects.filter(run=run, entity_type="feedback").order_by("pk"))
+    for at in range(0, len(items), _ANSWERS):
+        part = {item.entity_id: item for item in items[at : at + _ANSWERS]}
+        with transaction.atomic() if apply else nullcontext():
+            answers = Feedback.objects.filter(pk__in=part).select_related("stop").order_by("pk")
+            for answer in answers.select_for_update(of=("self",)) if apply else answers:
+                _decide_feedback(answer, part[answer.pk], plan, who if apply else None)
+
+
+def _decide_feedback(answer: Feedback, item: ImportItem, plan: UndoPlan, who: Who | None) -> None:
+    changes: dict[str, list[Any]] = item.before or {}
+    if item.created and answer.version == 1:
+        plan.feedback_deleted += 1
+        if who:
+            audit.record_all([audit.event("feedback.delete", answer, who)])
+            answer.delete()
+    elif not item.created and all(audit.plain(getattr(answer, name)) == new for name, (_, new) in changes.items()):
+        plan.feedback_restored += 1
+        if who:
+            _restore_feedback(answer, changes, who)
+    elif item.created or any(audit.plain(getattr(answer, name)) != old for name, (old, _) in changes.items()):
+        plan.left.append(f"{answer}: changed since, left as it is.")
+
+
+def _restore_feedback(answer: Feedback, changes: dict[str, list[Any]], who: Who) -> None:
+    back = changes_of(answer, {name: _typed(answer, name, old) for name, (old, _) in changes.items()})
+    for name, (_, value) in back.items():
+        setattr(answer, name, value)
+    answer.version += 1
+    answer.save(update_fields=[*back, "version", "updated_at"])
+    audit.record_all([audit.event("feedback.update", answer, who, **audit.sides(back))])
+
+
+def _count_kept(plan: UndoPlan) -> None:
+    kept = ImportItem.objects.filter(run=plan.run, created=True)
+    plan.contacts_kept = kept.filter(entity_type="contact").count()
+    plan.agents_kept = kept.filter(entity_type="agent").count()
