@@ -58,8 +58,9 @@ class Sandbox:
             with self.store.write() as data:
                 return self._vendor_request(data, vendor, request)
         except Exception as error:  # a fault of the sandbox's own must still be journaled, and shown as one
-            log.exception("the sandbox failed on %s %s", request.method, request.path)
+            log.exception("the sandbox failed on %s %s", request.method, ascii(request.path))
             with self.store.write() as data:
+                self._windows.clear()  # the transaction was undone, so what it counted must be as well
                 self._record(
                     data, vendor, request, None, 500, None, f"sandbox_error:{type(error).__name__}", counted=False
                 )
@@ -108,11 +109,7 @@ class Sandbox:
             self._record(data, vendor, request, account, 429, None, None, counted=False)
             return self._send(vendor, 429, vendor.failure(429, "Too Many Requests"), usage)
         fault = faults.strike(data, vendor.slug, account, request, request.path, self.clock())
-        try:
-            answer, status, effect = self._act(data, vendor, request, fault, usage)
-        except BaseException:
-            self._windows.clear()  # the transaction is undone, so the count must be as well
-            raise
+        answer, status, effect = self._act(data, vendor, request, fault, usage)
         self._record(data, vendor, request, account, status, effect, fault.kind if fault else None, counted=counted)
         return answer
 
@@ -177,9 +174,9 @@ class Sandbox:
         counted: bool,
     ) -> None:
         try:
-            query = request.query
+            query = journal.veiled_query(request.query)
         except MalformedError:
-            query = {"": request.query_string}
+            query = {"": journal.digest(request.query_string)}
         entry = journal.Entry(
             request.t, self.wall(), vendor.slug, account, request.method, request.path, query,
             journal.veiled(request.headers), vendor.recorded_body(request), status, effect, fault, counted,

@@ -12,6 +12,7 @@ from .store import Data, Store
 
 CHUNK_ROWS = 500
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-system-key"})
+SECRET_PARAMETERS = frozenset({"access_token", "refresh_token", "client_secret", "api_key", "token", "code"})
 FIELDS = "seq, t, wall, provider, account, method, path, query, headers, body, status, effect, fault"
 
 
@@ -42,6 +43,11 @@ def digest(secret: str) -> str:
 def veiled(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers with the values of the secret ones hashed."""
     return {name: digest(value) if name in SECRET_HEADERS else value for name, value in headers.items()}
+
+
+def veiled_query(query: Mapping[str, str]) -> dict[str, str]:
+    """Query parameters with the values of those that carry secrets hashed."""
+    return {name: digest(value) if name.lower() in SECRET_PARAMETERS else value for name, value in query.items()}
 
 
 def write(data: Data, entry: Entry) -> None:
