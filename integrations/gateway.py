@@ -1,0 +1,185 @@
+"""THE way to a provider: a connection's facts → its adapter and a guarded HTTP client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Protocol
+
+import httpx
+
+from integrations.gate import Scope, Window
+from integrations.providers import registry
+from integrations.providers.auth import BearerToken, CredentialStore, OAuth2
+from integrations.providers.base import Exchange, Kind, Manifest
+from integrations.providers.errors import retry_after
+from integrations.transport import Admitting, DirectWire, GuardedTransport, Tally, counting
+
+SPARE_SOCKETS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What it takes to talk for one connection; secrets come from the store. `secrets_version` tells old from new."""
+
+    id: int
+    provider: str
+    account_key: str
+    config: Mapping[str, str]
+    limit_overrides: Mapping[str, Any]
+    secrets_version: int
+    base_url: str
+
+
+class LinkSettings(Protocol):
+    """The figures a link needs (`integrations.conf.Settings`), seconds."""
+
+    @property
+    def connect_timeout_s(self) -> float: ...
+
+    @property
+    def total_deadline_s(self) -> float: ...
+
+    @property
+    def worker_threads(self) -> int: ...
+
+
+class UnknownKindError(LookupError):
+    """This provider does not know this kind of operation."""
+
+
+class Link:
+    """An open way to one account: manifest, kinds and `http`. Shared by threads."""
+
+    def __init__(self, facts: ConnectionFacts, store: CredentialStore, gate: Admitting, settings: LinkSettings) -> None:
+        self.facts = facts
+        self.manifest: Manifest = registry.manifest(facts.provider)
+        self.scope = scope_of(facts.provider, facts.account_key, facts.limit_overrides)
+        self._wire = DirectWire(connections=settings.worker_threads + SPARE_SOCKETS, ssl_context=_ssl_context())
+        self.http = httpx.Client(
+            base_url=facts.base_url,
+            headers={"User-Agent": "REanna-Router", "Accept-Encoding": "identity", **self.manifest.headers},
+            transport=GuardedTransport(
+                self._wire,
+                gate,
+                self.scope,
+                deadline_s=settings.total_deadline_s,
+                retry_after=retry_after,
+            ),
+            # The transport's deadline bounds all the rest.
+            timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._oauth = self._sign_in(store)
+
+    def _sign_in(self, store: CredentialStore) -> OAuth2 | None:
+        endpoint = registry.token_endpoint(self.facts.provider)
+        if endpoint is None or not store.load().secrets.get("refresh_token"):
+            self.http.auth = BearerToken(self.facts.provider, store)
+            return None
+        client_id = self.facts.config.get("client_id", "")
+        oauth = OAuth2(self.facts.provider, store, self.http, endpoint, client_id)
+        self.http.auth = oauth
+        return oauth
+
+    def kind(self, name: str) -> Kind:
+        """The adapter of one kind of operation. Raises UnknownKindError."""
+        try:
+            return self.manifest.kinds[name]
+        except KeyError:
+            raise UnknownKindError(f"{self.manifest.label} has no {name!r}") from None
+
+    def exchange(self, before_write: Callable[[], None]) -> Exchange:
+        """The way out for one operation: any reads, at most one write."""
+        return Exchange(self.http, before_write)
+
+    def use(self) -> AbstractContextManager[Tally]:
+        """Count what passes over this link in this thread while the block lasts."""
+        return counting()
+
+    def renew_token(self) -> bool:
+        """Renew the access token now; False when this connection has none that is renewed. Raises as `OAuth2`."""
+        if self._oauth is None:
+            return False
+        self._oauth.renew()
+        return True
+
+    def retire(self) -> None:
+        """Close the sockets when nothing is on its way any more."""
+        self._wire.retire()
+
+
+_links: dict[int, tuple[str, Link]] = {}
+_links_lock = threading.Lock()
+# A child must not share its parent's sockets; closing them there would end the parent's TLS sessions.
+os.register_at_fork(after_in_child=_links.clear)
+
+
+def open_connection(facts: ConnectionFacts, store: CredentialStore, gate: Admitting, settings: LinkSettings) -> Link:
+    """The link of this connection: one a process while its facts stay the same, a new one when they change.
+
+    Raises UnknownProviderError, and ValueError for limit overrides that `limits_of` refuses.
+    """
+    key = _key(facts, gate, settings)
+    with _links_lock:
+        held = _links.get(facts.id)
+        if held is not None and held[0] == key:
+            return held[1]
+        link = Link(facts, store, gate, settings)
+        _links[facts.id] = (key, link)
+    if held is not None:
+        held[1].retire()
+    return link
+
+
+def close_all() -> None:
+    """Close every link of this process; one in use closes when its last request has ended."""
+    with _links_lock:
+        links = [link for _, link in _links.values()]
+        _links.clear()
+    for link in links:
+        link.retire()
+
+
+def scope_of(provider: str, account_key: str, overrides: Mapping[str, Any]) -> Scope:
+    """What the gate counts together: one account at one provider. Raises as `limits_of`."""
+    manifest = registry.manifest(provider)
+    return Scope(f"{provider}:{account_key}", limits_of(manifest, overrides), manifest.breaker)
+
+
+def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window, ...]:
+    """The vendor's windows, lowered where the connection says so.
+
+    Raises ValueError, naming the limit, for one that does not exist, is no whole number ≥ 1, or is above the vendor's.
+    """
+    windows = {window.name: window for window in manifest.limits}
+    for name, limit in overrides.items():
+        window = windows.get(name)
+        if window is None:
+            raise ValueError(f"{manifest.label} has no limit {name!r}; there are: {', '.join(sorted(windows))}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= window.limit:
+            raise ValueError(f"the limit {name!r} must be a whole number from 1 to {window.limit}, not {limit!r}")
+        windows[name] = replace(window, limit=limit)
+    return tuple(windows.values())
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _key(facts: ConnectionFacts, gate: Admitting, settings: LinkSettings) -> str:
+    """A digest of everything a link is built from."""
+    parts = [
+        facts.provider, facts.account_key, dict(facts.config), dict(facts.limit_overrides), facts.secrets_version,
+        facts.base_url, id(gate), settings.connect_timeout_s, settings.total_deadline_s, settings.worker_threads,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,209 @@
+"""Signing in at a provider: a token that stays, or one that is renewed.
+
+A refresh token is often good for one use only: whoever renews must be alone (a lease in the store) and must store the
+new pair in one step, or the connection is lost until a person signs in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import httpx
+
+from .errors import AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
+
+BUSY_RETRY_S = 1.0
+LOST_RETRY_S = 5.0
+MAX_LIFETIME_S = 10**9
+EARLY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The stored secrets of one connection. `version` rises with each change; `expires_at` None: not known."""
+
+    secrets: Mapping[str, str] = field(repr=False)
+    version: int
+    expires_at: datetime | None = None
+
+
+class CredentialStore(Protocol):
+    """Where the secrets live."""
+
+    def load(self) -> Credentials: ...
+
+    def refresh_lease(self) -> AbstractContextManager[bool]:
+        """The sole right to renew, for the length of the block. False: another holds it."""
+        ...
+
+    def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
+        """Replace all secrets in one step. False, and nothing written, when they are no longer at `version`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Where a provider renews tokens (RFC 6749 §6, form-encoded), and what it wants beyond the standard."""
+
+    path: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def renew_at(expires_at: datetime, *, margin: timedelta, random: Callable[[], float]) -> datetime:
+    """When to renew ahead of time: within the last `margin`, spread so that connections do not all renew at once."""
+    return expires_at - margin * (0.5 + 0.5 * random())
+
+
+class BearerToken(httpx.Auth):
+    """A token that stays until a person replaces it. Raises AuthError when there is none."""
+
+    def __init__(self, provider: str, store: CredentialStore) -> None:
+        self._provider = provider
+        self._store = store
+        self._token = ""
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if not self._token:
+            self._token = _sendable(self._provider, self._store.load().secrets.get("token", ""))
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class OAuth2(httpx.Auth):
+    """Bearer tokens renewed with a refresh token, by one holder at a time across all processes.
+
+    A 401 renews once and sends again; a second 401 is the adapter's to judge (AuthError). Token requests go through the
+    same guarded client. Raises AuthError when the provider definitely refuses to renew, RefreshBusy while another is at
+    it or when the answer was lost, RateLimited, and what the transport raises when nothing was sent.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        store: CredentialStore,
+        http: httpx.Client,
+        endpoint: TokenEndpoint,
+        client_id: str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._http = http
+        self._endpoint = endpoint
+        self._client_id = client_id
+        self._now = now
+        self._held: Credentials | None = None
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        token = self._current()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            request.headers["Authorization"] = f"Bearer {self.renew(token)}"
+            yield request
+
+    def renew(self, stale: str | None = None) -> str:
+        """A token other than `stale` (default: the stored one): one renewed elsewhere meanwhile, else a new one."""
+        if stale is None:
+            stale = _access(self._store.load())
+        with self._store.refresh_lease() as mine:
+            # Read after the lease is ours: it shows what the last holder stored.
+            credentials = self._store.load()
+            if _access(credentials) in ("", stale):
+                if not mine:
+                    raise RefreshBusy(self._provider, "the access token is being renewed", retry_after_s=BUSY_RETRY_S)
+                credentials = self._renewed(credentials)
+        self._held = credentials
+        return _sendable(self._provider, _access(credentials))
+
+    def _current(self) -> str:
+        if self._held is None:
+            self._held = self._store.load()
+        token, expires_at = _access(self._held), self._held.expires_at
+        if not token or (expires_at is not None and self._now() >= expires_at - EARLY):
+            return self.renew(token)
+        return _sendable(self._provider, token)
+
+    def _renewed(self, old: Credentials) -> Credentials:
+        """Ask for a new pair and store it."""
+        try:
+            secrets, expires_at = self._ask(old)
+        except AuthError:
+            # Another may have renewed with this refresh token, or a person given new ones, while we were refused.
+            stored = self._store.load()
+            if stored.version == old.version or not _access(stored):
+                raise
+            return stored
+        if self._store.save(secrets, expires_at, version=old.version):
+            return Credentials(secrets, old.version + 1, expires_at)
+        # A person gave new credentials while we asked; theirs hold.
+        return self._store.load()
+
+    def _ask(self, old: Credentials) -> tuple[Mapping[str, str], datetime | None]:
+        refresh, client_secret = old.secrets.get("refresh_token", ""), old.secrets.get("client_secret", "")
+        if not (refresh and client_secret and self._client_id):
+            raise AuthError(self._provider, "client id, client secret or refresh token is missing")
+        form = {
+            **self._endpoint.extra,
+            "grant_type": "refresh_token",
+            "client_id": self._client_id,
+            "client_secret": client_secret,
+            "refresh_token": refresh,
+        }
+        request = self._http.build_request("POST", self._endpoint.path, data=form, extensions={"reanna.phase": "token"})
+        try:
+            response = self._http.send(request, auth=None)
+        except httpx.TransportError:
+            raise RefreshBusy(self._provider, "the token endpoint did not answer", retry_after_s=LOST_RETRY_S) from None
+        if not response.is_success:
+            raise self._refusal(response, old)
+        return self._pair(response, old)
+
+    def _pair(self, response: httpx.Response, old: Credentials) -> tuple[Mapping[str, str], datetime | None]:
+        body = body_of(response)
+        answer = body if isinstance(body, dict) else {}
+        access = answer.get("access_token")
+        # Without a new refresh token the old one stays good (RFC 6749 §6).
+        refresh = answer.get("refresh_token", old.secrets.get("refresh_token"))
+        if not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
+            raise RefreshBusy(
+                self._provider,
+                "the token endpoint's answer is not understood",
+                response.status_code,
+                retry_after_s=LOST_RETRY_S,
+            )
+        expires_at = None
+        lifetime = answer.get("expires_in")
+        if isinstance(lifetime, int | float) and not isinstance(lifetime, bool) and 0 < lifetime < MAX_LIFETIME_S:
+            expires_at = self._now() + timedelta(seconds=float(lifetime))
+        return {**old.secrets, "access_token": access, "refresh_token": refresh}, expires_at
+
+    def _refusal(self, response: httpx.Response, old: Credentials) -> AuthError | RateLimited | RefreshBusy:
+        status, wait = response.status_code, retry_after(response.headers)
+        words = words_of(response)
+        for secret in old.secrets.values():
+            words = words.replace(secret, "…") if secret else words
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return RateLimited(self._provider, words, status, retry_after_s=wait)
+        definite = 400 <= status < 500 and status not in (408, 425)
+        if definite:
+            return AuthError(self._provider, f"the access token cannot be renewed: {words}", status)
+        return RefreshBusy(self._provider, words, status, retry_after_s=wait or LOST_RETRY_S)
+
+
+def _access(credentials: Credentials) -> str:
+    return credentials.secrets.get("access_token", "")
+
+
+def _sendable(provider: str, token: str) -> str:
+    """The token, if it can stand in a header. Raises AuthError without quoting it."""
+    if not token:
+        raise AuthError(provider, "no access token is stored")
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise AuthError(provider, "the stored access token has characters no token can have")
+    return token

@@ -1,0 +1,48 @@
+"""GoHighLevel as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from integrations.gate import Window
+from integrations.providers.auth import TokenEndpoint
+from integrations.providers.base import ConfigField, Manifest
+
+from .mapping import MAPPING_VERSION
+from .outbound import SLUG, AppointmentSync, ContactLink
+
+
+def account_key(config: Mapping[str, str]) -> str:
+    """Limits are per app and location; a private integration belongs to one location."""
+    return config["location_id"].strip()
+
+
+# POST /oauth/token, apps/oauth.json; a token of ours is always one location's.
+TOKEN_ENDPOINT = TokenEndpoint("/oauth/token", {"user_type": "Location"})
+
+MANIFEST = Manifest(
+    slug=SLUG,
+    label="GoHighLevel",
+    auth="oauth2",
+    limits=(Window("burst", 100, 10), Window("daily", 200_000, 86_400)),
+    limits_source="https://github.com/GoHighLevel/highlevel-api-docs/tree/main/docs/oauth",
+    fields=(
+        ConfigField("location_id", "Location ID", "Settings → Business Profile."),
+        ConfigField("calendar_id", "Calendar ID", "The calendar showings are put in."),
+        ConfigField(
+            "token",
+            "Private integration token",
+            "Settings → Private Integrations. Leave empty when an app's OAuth credentials are given.",
+            secret=True,
+            required=False,
+        ),
+        ConfigField("client_id", "OAuth client ID", "Only for a marketplace app.", required=False),
+        ConfigField("client_secret", "OAuth client secret", secret=True, required=False),
+        ConfigField("refresh_token", "OAuth refresh token", secret=True, required=False),
+        ConfigField("access_token", "OAuth access token", "May be empty: it is fetched.", secret=True, required=False),
+    ),
+    kinds={kind.name: kind for kind in (ContactLink(), AppointmentSync())},
+    account_key=account_key,
+    headers={"Accept": "application/json"},
+    mapping_version=MAPPING_VERSION,
+)

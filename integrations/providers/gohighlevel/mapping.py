@@ -1,0 +1,168 @@
+"""Our records in GoHighLevel's words, and its answers in ours. Pure.
+
+Bodies follow CreateContactDto of apps/contacts.json, AppointmentCreateSchema and AppointmentEditSchema of
+apps/calendars.json (https://github.com/GoHighLevel/highlevel-api-docs). Raise MAPPING_VERSION with every change of
+what is sent: it is part of the digest that tells whether a record must be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from integrations.providers.base import ContactFacts, ShowingFacts
+
+MAPPING_VERSION = 1
+SOURCE = "REanna Router"
+MAX_TEXT = 255
+
+# Ours (RESO) to theirs. What is not live is cancelled whatever its status; an outcome counts only while live.
+_STATUS = {"pending": "new", "confirmed": "confirmed"}
+_OUTCOME = {"showed": "showed", "no_show": "noshow"}
+
+# What only steers the call, or cannot be changed by an edit: AppointmentEditSchema has neither place nor person.
+_CREATE_ONLY = ("locationId", "contactId")
+
+
+class Likeness(StrEnum):
+    """Whether a CRM person is our buyer."""
+
+    SAME = "same"
+    OTHER = "other"
+    UNSURE = "unsure"
+
+
+def contact_body(contact: ContactFacts, location: str) -> dict[str, Any]:
+    """CreateContactDto. What we do not know is left out, never sent empty."""
+    known = {
+        "firstName": one_line(contact.first_name, 80),
+        "lastName": one_line(contact.last_name, 80),
+        "email": contact.email,
+        "phone": contact.phone,
+    }
+    return {"locationId": location, **{name: value for name, value in known.items() if value}, "source": SOURCE}
+
+
+def appointment_body(
+    showing: ShowingFacts, *, marker: str, contact: str, location: str, calendar: str
+) -> dict[str, Any]:
+    """AppointmentCreateSchema. `toNotify` false: no message ever reaches a buyer because of us."""
+    zone = ZoneInfo(showing.time_zone)
+    return {
+        "calendarId": calendar,
+        "locationId": location,
+        "contactId": contact,
+        "title": title(showing, marker),
+        "address": address(showing),
+        "startTime": showing.starts_at.astimezone(zone).isoformat(timespec="seconds"),
+        "endTime": showing.ends_at.astimezone(zone).isoformat(timespec="seconds"),
+        "appointmentStatus": status(showing),
+        "meetingLocationType": "custom",
+        # "true - if only meetingLocationType is provided": else the calendar's own location is shown.
+        "overrideLocationConfig": True,
+        "toNotify": False,
+        # Tours are agreed with the seller's side: the CRM calendar's opening hours have no say.
+        "ignoreFreeSlotValidation": True,
+        "ignoreDateRange": True,
+    }
+
+
+def edit_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """AppointmentEditSchema, from what would create it."""
+    return {name: value for name, value in body.items() if name not in _CREATE_ONLY}
+
+
+def status(showing: ShowingFacts) -> str:
+    """The appointmentStatus of a stop."""
+    if not showing.live:
+        return "cancelled"
+    return _OUTCOME.get(showing.outcome) or _STATUS.get(showing.appointment_status, "cancelled")
+
+
+def tag(marker: str) -> str:
+    """The marker as it stands in a title; the list by contact returns titles but no descriptions."""
+    return f"[RR-{marker}]"
+
+
+def title(showing: ShowingFacts, marker: str) -> str:
+    """At most 255 characters; however long the street, the marker stays whole, and there is only one."""
+    end = f" {tag(marker)}"
+    street = showing.street.replace("[RR-", "(RR-")
+    tour = (showing.tour_title or showing.tour_reference).replace("[RR-", "(RR-")
+    return one_line(f"Showing: {street} · {tour}", MAX_TEXT - len(end)) + end
+
+
+def address(showing: ShowingFacts) -> str:
+    """One line, as people write it."""
+    region = " ".join(part for part in (showing.state, showing.postal_code) if part)
+    return one_line(", ".join(part for part in (showing.street, showing.city, region) if part), MAX_TEXT)
+
+
+def one_line(text: str, longest: int) -> str:
+    """Without line breaks or runs of blanks; a cut is shown by an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def likeness(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Likeness:
+    """Whether their contact is the person of our CreateContactDto; it was found by e-mail or by phone.
+
+    Couples share a phone, so a phone alone never makes two records one person:
+
+    * the same e-mail: SAME, whatever the names say (people misspell names, not addresses);
+    * both e-mails known and different: OTHER, also under one name (a person would have to merge them);
+    * an e-mail unknown on either side: the names decide. Equal, or unknown on both sides, so that the number is all
+      either side knows: SAME. Both known and different: OTHER. Known on one side only: UNSURE, a person must say.
+    """
+    our_mail, their_mail = _folded(ours.get("email")), _folded(theirs.get("email"))
+    if our_mail and their_mail:
+        return Likeness.SAME if our_mail == their_mail else Likeness.OTHER
+    our_name, their_name = _full_name(ours), _full_name(theirs)
+    if our_name == their_name:
+        return Likeness.SAME
+    return Likeness.OTHER if our_name and their_name else Likeness.UNSURE
+
+
+def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | None:
+    """Whether their appointment already is as wanted, by the fields we own; None: the answer does not tell.
+
+    For one that should be cancelled only the status counts. A field that is absent, or a time without an offset (the
+    list by contact gives local times and no zone), does not tell.
+    """
+    if body["appointmentStatus"] == "cancelled" or theirs.get("appointmentStatus") == "cancelled":
+        return bool(body["appointmentStatus"] == theirs.get("appointmentStatus"))
+    told = [
+        *(_equal(body[name], theirs.get(name)) for name in ("title", "address", "appointmentStatus", "calendarId")),
+        *(_same_instant(body[name], theirs.get(name)) for name in ("startTime", "endTime")),
+    ]
+    if False in told:
+        return False
+    return None if None in told else True
+
+
+def _equal(ours: str, theirs: object) -> bool | None:
+    return ours == theirs if isinstance(theirs, str) else None
+
+
+def _same_instant(ours: str, theirs: object) -> bool | None:
+    if not isinstance(theirs, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(theirs)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment == datetime.fromisoformat(ours)
+
+
+def _full_name(person: Mapping[str, Any]) -> str:
+    parts = [person.get("firstName"), person.get("lastName")]
+    known = " ".join(part for part in parts if isinstance(part, str))
+    whole = known if known.strip() else person.get("name")
+    return _folded(whole)
+
+
+def _folded(value: object) -> str:
+    return " ".join(value.split()).casefold() if isinstance(value, str) else ""

@@ -1,0 +1,19 @@
+"""The way out: every request to a provider asks the gate, goes out under one deadline, and is reported."""
+
+from .guard import Admitting, GateUnreachable, GuardedTransport, Refused, Tally, counting, not_json
+from .wire import DirectWire, NotSent, TransportRefusal, UnsendableError, Wire
+
+__all__ = [
+    "Admitting",
+    "DirectWire",
+    "GateUnreachable",
+    "GuardedTransport",
+    "NotSent",
+    "Refused",
+    "Tally",
+    "TransportRefusal",
+    "UnsendableError",
+    "Wire",
+    "counting",
+    "not_json",
+]

@@ -1,0 +1,244 @@
+"""The law of a send: the gate is asked, the request goes out, the gate is told.
+
+The order of a write is
+
+    gate admits → connected → before_write() commits that we are about to send → the permit is still valid → bytes
+
+and the last three run directly before the first byte (`Wire`).
+
+Every request carries `extensions["reanna.phase"]`: "read", "write" or "token"; a write also `"reanna.before_write"`.
+`before_write` runs once per sending: when a write is sent again after a 401 (definite: nothing was done) it is called
+again, so that the lease is looked at again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+from integrations.gate import BreakerState, GateAway, Outcome, Permit, Reason, Refusal, Scope
+
+from .wire import NotSent, TransportRefusal, Wire
+
+PHASES = frozenset({"read", "write", "token"})
+MAX_ASKED_AGAIN = 2
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(TransportRefusal):
+    """The gate said no."""
+
+    def __init__(self, refusal: Refusal, *, after_commit: bool = False) -> None:
+        super().__init__(f"{refusal.scope.key}: {refusal.reason} until {refusal.until_ms}", after_commit=after_commit)
+        self.refusal = refusal
+
+
+class GateUnreachable(TransportRefusal, GateAway):
+    """The gate could not be asked."""
+
+
+@dataclass
+class Tally:
+    """What passed during one `counting()` block of this thread.
+
+    `calls`: requests that count against the limit, those for tokens and those sent again included. `budget`: how many
+    more the gate would have admitted at the last permit. `breaker`: the circuit after the last report.
+    """
+
+    calls: int = 0
+    budget: int | None = None
+    breaker: BreakerState | None = None
+
+
+_tally: ContextVar[Tally | None] = ContextVar("reanna_tally", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[Tally]:
+    """Count what passes in this thread until the block ends; an inner block does not add to the outer one."""
+    tally = Tally()
+    before = _tally.set(tally)
+    try:
+        yield tally
+    finally:
+        _tally.reset(before)
+
+
+class Admitting(Protocol):
+    """What the guard needs of the gate (`integrations.gate.Gate`)."""
+
+    def admit(self, scope: Scope, cost: int = 1) -> Permit | Refusal: ...
+
+    def report(
+        self, permit: Permit, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None
+    ) -> BreakerState: ...
+
+
+def not_json(response: httpx.Response) -> bool:
+    """Whether a body that should be JSON is none: a garbled answer, for which the circuit counts."""
+    try:
+        json.loads(response.content)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """Asks the gate, sends, reports: exactly one report for each admission.
+
+    Raises Refused, GateUnreachable, NotSent (no byte of this request left us), UnsendableError, what before_write
+    raised, or httpx.TransportError (bytes may have left: doubt). `deadline_s` bounds connecting, TLS, request, headers
+    and body together. `retry_after` reads the seconds out of a 429's headers; `garbled` judges a 2xx with a body.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        gate: Admitting,
+        scope: Scope,
+        *,
+        deadline_s: float,
+        retry_after: Callable[[Mapping[str, str]], float | None],
+        garbled: Callable[[httpx.Response], bool] = not_json,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wire = wire
+        self._gate = gate
+        self._scope = scope
+        self._deadline_s = deadline_s
+        self._retry_after = retry_after
+        self._garbled = garbled
+        self._clock = clock
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """One request, admitted and reported. `response.extensions["reanna.breaker"]`: the circuit afterwards."""
+        crossing = _Crossing(self._gate, self._scope, self._clock, request)
+        crossing.admit()
+        try:
+            response = self._wire.send(request, deadline_s=self._deadline_s, first_byte=crossing.first_byte)
+        except NotSent as error:
+            error.after_commit = crossing.committed
+            error.breaker = crossing.report(Outcome.LOCAL_FAULT if error.local else Outcome.FAILURE)
+            raise
+        except httpx.TransportError:
+            crossing.report(Outcome.FAILURE)
+            raise
+        except BaseException:
+            # Stopped before the first byte (before_write, an unsendable request): the slot is given back. Stopped
+            # after it, the slot stays used and a probe's lease runs out by itself.
+            if not crossing.started:
+                crossing.report(Outcome.NOT_SENT)
+            raise
+        response.extensions["reanna.breaker"] = crossing.report(
+            self._outcome(response), retry_after_s=self._retry_after(response.headers)
+        )
+        return response
+
+    def _outcome(self, response: httpx.Response) -> Outcome:
+        status = response.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return Outcome.RATE_LIMITED
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return Outcome.FAILURE
+        if status >= httpx.codes.BAD_REQUEST:
+            return Outcome.NEUTRAL
+        bodiless = (httpx.codes.NO_CONTENT, httpx.codes.RESET_CONTENT)
+        if response.is_success and status not in bodiless and self._garbled(response):
+            return Outcome.FAILURE
+        return Outcome.OK
+
+    def close(self) -> None:
+        self._wire.close()
+
+
+class _Crossing:
+    """One request's way past the gate."""
+
+    def __init__(self, gate: Admitting, scope: Scope, clock: Callable[[], float], request: httpx.Request) -> None:
+        self._gate, self._scope, self._clock = gate, scope, clock
+        phase = request.extensions.get("reanna.phase")
+        if phase not in PHASES:
+            raise ValueError(f"reanna.phase is {phase!r}; it must be one of {', '.join(sorted(PHASES))}")
+        self._before_write: Callable[[], None] | None = request.extensions.get("reanna.before_write")
+        if (phase == "write") is (self._before_write is None):
+            raise ValueError("reanna.before_write belongs to a write, and to nothing else")
+        self._tally = _tally.get() or Tally()
+        self.committed = False
+        self.started = False
+        self._permit: Permit | None = None
+        self._asked = 0.0
+        self._delay_ms: int | None = None
+
+    def admit(self) -> None:
+        """Ask the gate. Raises Refused, GateUnreachable."""
+        self._asked = self._clock()
+        try:
+            answer = self._gate.admit(self._scope)
+        except GateAway as error:
+            raise GateUnreachable(str(error), after_commit=self.committed) from error
+        if isinstance(answer, Refusal):
+            raise Refused(answer, after_commit=self.committed)
+        self._permit = answer
+        self._tally.calls += 1
+        self._tally.budget = answer.budget
+
+    def first_byte(self) -> None:
+        """Directly before the first byte: a permit that holds, the commit, and a permit that still holds."""
+        self._hold_permit()
+        if self._before_write is not None:
+            self._before_write()
+            self.committed = True
+            self._hold_permit()
+        self._delay_ms = self._elapsed_ms()
+        self.started = True
+
+    def _hold_permit(self) -> None:
+        """The permit is within its guard, or a new one is asked for. Raises Refused when that does not help."""
+        for asked_again in range(MAX_ASKED_AGAIN + 1):
+            permit = self._permit
+            if permit is None:
+                raise RuntimeError("no permit to hold")
+            if self._elapsed_ms() <= permit.guard_ms:
+                return
+            # The first may have waited for a connection; one that expires at once means that asking itself is slow,
+            # and the gate must learn it to widen the guard.
+            slow_ms = self._elapsed_ms() if asked_again else None
+            self.report(Outcome.NOT_SENT, delay_ms=slow_ms)
+            if asked_again == MAX_ASKED_AGAIN:
+                until_ms = permit.admitted_ms + max(1000, permit.guard_ms)
+                raise Refused(Refusal(self._scope, Reason.RATE_LIMITED, until_ms), after_commit=self.committed)
+            self.admit()
+
+    def report(
+        self, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None
+    ) -> BreakerState | None:
+        """Tell the gate once what became of the permit. A gate that is away cannot take back what happened: None."""
+        permit, self._permit = self._permit, None
+        if permit is None:
+            return None
+        if outcome is Outcome.NOT_SENT:
+            self._tally.calls -= 1
+        try:
+            state = self._gate.report(
+                permit,
+                outcome,
+                retry_after_s=retry_after_s,
+                delay_ms=self._delay_ms if delay_ms is None else delay_ms,
+            )
+        except GateAway:
+            logger.warning("the gate could not be told that a call to %s ended %s", self._scope.key, outcome.value)
+            return None
+        self._tally.breaker = state
+        return state
+
+    def _elapsed_ms(self) -> int:
+        return int((self._clock() - self._asked) * 1000)
