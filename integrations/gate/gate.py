@@ -7,16 +7,14 @@ long each took on its way. ``docs/adr/0003-the-gate-counts-at-the-provider.md`` 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
-from importlib import resources
 from typing import Literal, cast
 
 import redis
-from redis.exceptions import NoScriptError, RedisError
 
+from integrations.gate.channel import Channel, Script
 from integrations.gate.plan import Plan, plan_for
 from integrations.gate.types import (
     BreakerState,
@@ -34,33 +32,6 @@ from integrations.gate.types import (
 MIN_RETRY_AFTER_S = 1.0
 MAX_RETRY_AFTER_S = 3_600.0
 _SEED_TRIES = 3
-
-
-class _Script:
-    """A script by its digest, sent in full only to a server that does not know it (yet, or any more)."""
-
-    def __init__(self, name: str) -> None:
-        folder = resources.files("integrations.gate") / "scripts"
-        text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("shared", name))
-        self._text = text.encode()
-        self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
-
-    def __call__(self, client: redis.Redis, plan: Plan, *args: str | float, record: bytes | None = None) -> list[str]:
-        """The words of its answer. Raises GateAway for everything that keeps Redis from giving one."""
-        keys = plan.keys if record is None else (*plan.keys, record)
-        try:
-            try:
-                answer = self._run(client, "EVALSHA", self._digest, len(keys), *keys, plan.policy, *args)
-            except NoScriptError:
-                answer = self._run(client, "EVAL", self._text, len(keys), *keys, plan.policy, *args)
-        except RedisError as exc:
-            raise GateAway(f"Redis gave no answer ({type(exc).__name__}); nothing may be sent") from exc
-        return (answer.decode() if isinstance(answer, bytes) else str(answer)).split(" ")
-
-    @staticmethod
-    def _run(client: redis.Redis, *command: bytes | str | float) -> object:
-        answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]  # so in redis-py
-        return answer
 
 
 def _number(word: str) -> int | None:
@@ -88,14 +59,14 @@ class Gate:
         seeds: SeedSource,
         random: Callable[[], float],
     ) -> None:
-        self._redis = redis
+        self._channel = Channel(redis, prefix)
         self._prefix = prefix
         self._seeds = seeds
         self._random = random
-        self._admit = _Script("admit")
-        self._report = _Script("report")
-        self._seed = _Script("seed")
-        self._look = _Script("look")
+        self._admit = Script("admit")
+        self._report = Script("report")
+        self._seed = Script("seed")
+        self._look = Script("look")
 
     def admit(self, scope: Scope, cost: int = 1) -> Permit | Refusal:
         """Leave to make one call that counts ``cost`` times, or why not and until when. One round trip.
@@ -106,7 +77,7 @@ class Gate:
             raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         plan = plan_for(self._prefix, scope)
         for _ in range(_SEED_TRIES):
-            words = self._admit(self._redis, plan, cost)
+            words = self._channel.run(self._admit, plan.keys, plan.policy, cost)
             if words[0] == "permit":
                 _, permit_id, admitted, guard, generation, budget = words
                 return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
@@ -131,29 +102,29 @@ class Gate:
         """
         plan = plan_for(self._prefix, permit.scope)
         return _circuit(
-            self._report(
-                self._redis,
-                plan,
+            self._channel.run(
+                self._report,
+                (*plan.keys, plan.permits + permit.id.encode()),
+                plan.policy,
                 permit.id,
                 outcome.value,
                 _retry_ms(retry_after_s, plan),
                 delay_ms if delay_ms is not None and delay_ms > plan.guard_ms else "",
                 self._random(),
-                record=plan.permits + permit.id.encode(),
             )
         )
 
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""
         plan = plan_for(self._prefix, scope)
-        words = self._look(self._redis, plan)
+        words = self._channel.run(self._look, plan.keys, plan.policy)
         used = {window.name: int(word) for window, word in zip(scope.windows, words[8:], strict=True)}
         return Snapshot(int(words[0]), _circuit(words[3:8]), _number(words[2]), used, int(words[1]))
 
     def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
         """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""
         seed = self._seeds.seed(scope)
-        self._seed(self._redis, plan, epoch, _seed_json(seed, scope))
+        self._channel.run(self._seed, plan.keys, plan.policy, epoch, _seed_json(seed, scope))
 
 
 def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:

@@ -12,9 +12,7 @@ local started = epoch()
 local mine = started ~= nil and s.epoch == started
 if not started or started > now + STEP or (mine and s.last > now + STEP) then
   started, mine = now, false
-  redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'run_id', run_id(), 'started_ms', now)
-  redis.call('PEXPIRE', KEYS[1], p.keep)
+  begin_epoch(run_id(), now, p.keep)
 end
 if now < started + p.cold then return 'refusal gate_cold ' .. (started + p.cold) end
 if not mine or s.shape ~= p.shape then return 'seed ' .. started end

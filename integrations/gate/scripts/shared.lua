@@ -50,11 +50,13 @@ local function run_id()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 end
 
-local function epoch()
-  local e = redis.call('HMGET', KEYS[1], 'run_id', 'started_ms')
-  local started = tonumber(e[2])
-  if e[1] == run_id() and started then return started end
-  return nil
+-- Since when this Redis remembers. That it is the epoch of this very process, greet.lua has seen to.
+local function epoch() return tonumber(redis.call('HGET', KEYS[1], 'started_ms')) end
+
+local function begin_epoch(process, now, keep)
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'run_id', process, 'started_ms', now)
+  redis.call('PEXPIRE', KEYS[1], keep)
 end
 
 local function guard(s, p, now)

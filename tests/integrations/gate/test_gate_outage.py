@@ -101,6 +101,18 @@ def test_warm_admit_and_report_are_one_command_each(gate: Gate, client: redis.Re
     assert client.info("stats")["total_commands_processed"] - 1 == sum(calls.values())
 
 
+def test_every_new_connection_is_greeted_once(gate: Gate, client: redis.Redis) -> None:
+    gate.admit(SCOPE)
+    client.config_resetstat()
+    gate.admit(SCOPE)
+    assert "cmdstat_info" not in client.info("commandstats")
+    client.client_kill_filter(_type="normal", skipme=True)
+    client.config_resetstat()
+    for _ in range(3):
+        assert isinstance(gate.admit(SCOPE), Permit)
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3 + 1
+
+
 def test_the_client_gives_up_soon_and_never_retries_by_itself() -> None:
     for url in ("unix:///nowhere.sock", "redis://localhost:1/0"):
         client = connect(url, timeout_s=0.3)

@@ -1,0 +1,75 @@
+"""The gate's way to Redis: scripts by digest, and no command before the server said which process it is."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import redis
+from redis.exceptions import NoScriptError, RedisError
+
+from integrations.gate.plan import KEEP_MS
+from integrations.gate.types import GateAway
+
+if TYPE_CHECKING:
+    from redis.connection import ConnectionInterface
+
+
+class Script:
+    """A script by its digest, sent in full only to a server that does not know it (yet, or any more)."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("integrations.gate") / "scripts"
+        text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("shared", name))
+        self._text = text.encode()
+        self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+
+    def run(self, connection: ConnectionInterface, keys: tuple[bytes, ...], *args: bytes | str | float) -> object:
+        """Its answer. One round trip where the server knows the script. Raises RedisError."""
+        try:
+            return _ask(connection, b"EVALSHA", self._digest, len(keys), *keys, *args)
+        except NoScriptError:
+            return _ask(connection, b"EVAL", self._text, len(keys), *keys, *args)
+
+
+def _ask(connection: ConnectionInterface, *command: bytes | str | float) -> object:
+    # Without the health check, which might reconnect unseen between greeting and command. redis-py has no types here.
+    connection.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
+    answer: object = connection.read_response()
+    return answer
+
+
+class Channel:
+    """Runs scripts on connections of the client's pool, each greeted once per time it was made.
+
+    The greeting lets the server compare its own ``run_id`` with the epoch's. A process answers on a connection as
+    long as the connection lives, so whoever speaks on a greeted one speaks to the process that was compared; what a
+    client believed before plays no part, and two clients cannot disagree. A restart breaks every connection.
+    """
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self._pool = client.connection_pool
+        self._epoch = (f"{prefix}:epoch".encode(),)
+        self._greet = Script("greet")
+        self._greeted: WeakSet[ConnectionInterface] = WeakSet()
+
+    def run(self, script: Script, keys: tuple[bytes, ...], *args: bytes | str | float) -> list[str]:
+        """The words of its answer. Raises GateAway for everything that keeps Redis from giving one."""
+        try:
+            connection = self._pool.get_connection()
+            try:
+                if connection not in self._greeted:
+                    self._greet.run(connection, self._epoch, KEEP_MS)
+                    connection.register_connect_callback(self._made_anew)  # type: ignore[no-untyped-call]  # so in redis-py
+                    self._greeted.add(connection)
+                answer = script.run(connection, keys, *args)
+            finally:
+                self._pool.release(connection)
+        except RedisError as exc:
+            raise GateAway(f"Redis gave no answer ({type(exc).__name__}); nothing may be sent") from exc
+        return (answer.decode() if isinstance(answer, bytes) else str(answer)).split(" ")
+
+    def _made_anew(self, connection: ConnectionInterface) -> None:
+        self._greeted.discard(connection)
