@@ -30,11 +30,16 @@ class TourFacts:
 class Target(Protocol):
     """What routing reads of a connection: a `Connection`, or any stand-in with these attributes."""
 
-    scope: str
-    office_id: int | None
-    agent_id: int | None
-    sync_from: datetime
-    state: str
+    @property
+    def scope(self) -> str: ...
+    @property
+    def office_id(self) -> int | None: ...
+    @property
+    def agent_id(self) -> int | None: ...
+    @property
+    def sync_from(self) -> datetime: ...
+    @property
+    def state(self) -> str: ...
 
 
 T = TypeVar("T", bound=Target)

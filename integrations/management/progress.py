@@ -1,10 +1,10 @@
-"""How far a long command is: a bar on a terminal, a line every few seconds elsewhere. On stderr, so output stays clean."""
+"""How far a long command is: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -21,7 +21,7 @@ class Progress:
         self._label = label
         self._unit = unit
         self._clock = clock
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._next = clock() + EVERY_S
 
     def __call__(self, done: int, total: int) -> None:

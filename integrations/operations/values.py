@@ -216,3 +216,15 @@ def _tags(raw: Any) -> list[str]:
         if len(tag) > MAX_TAG:
             raise ValidationError(f"“{shown(tag)}” is longer than {MAX_TAG} characters.", code="tags")
     return tags
+
+
+def clean_text(raw: Any, longest: int) -> str:
+    """One line of text that no model field describes; None is empty. Raises ValidationError."""
+    if raw is None:
+        return ""
+    if not isinstance(raw, str):
+        raise ValidationError("This must be text.", code="text")
+    text = _text(raw, many_lines=False)
+    if len(text) > longest:
+        raise ValidationError(f"This is {len(text)} characters long; {longest} fit.", code="max_length")
+    return text

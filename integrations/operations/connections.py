@@ -1,0 +1,266 @@
+"""Connections: making, changing, pausing and resuming them.
+
+A connection's own fields come from its provider's manifest. Secrets go in and never come out: a blank one keeps what
+is stored, and the audit trail says which were given, never what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from integrations.models import Agent, Connection, ConnectionScope, ConnectionState, Office, Operation
+from integrations.providers import registry
+from integrations.providers.base import ConfigField, Manifest
+from integrations.tasks import ring_after_commit
+
+from . import audit
+from .audit import Changes
+from .people import changes_of
+from .routes import RoutingFacts, follow
+from .values import clean_text, clean_value
+
+Data = Mapping[str, Any]
+_PLAIN = ("label", "scope", "sync_from")
+MAX_CONFIG, MAX_SECRET = 200, 8000
+
+
+def create_connection(provider: str, data: Data, *, now: datetime, actor: str, via: str) -> Connection:
+    """A new, active connection; the tours it reaches are planned at once.
+
+    `data`: label, scope, office_id, agent_id, sync_from (default: `now`), limit_overrides, and the manifest's fields
+    by name. Raises ValidationError naming each field.
+    """
+    manifest = _manifest(provider)
+    cleaned = _Cleaned(manifest, {"sync_from": now, **data}, Connection(provider=provider), new=True)
+    connection = Connection(
+        provider=provider, **cleaned.values, secrets=cleaned.secrets, mapping_version=manifest.mapping_version
+    )
+    with transaction.atomic():
+        _save(connection)
+        after = {name: getattr(connection, name) for name in (*cleaned.values, "state")}
+        audit.record(
+            "connection.create",
+            connection,
+            actor=actor,
+            via=via,
+            after={**after, "secrets": sorted(cleaned.secrets)},
+        )
+    follow(connection.pk, before=None)
+    return connection
+
+
+def update_connection(
+    connection_id: int, data: Data, *, actor: str, via: str, reason: str = "", forget_secrets: Sequence[str] = ()
+) -> bool:
+    """Change what is given; whether anything was. Secrets: blank keeps, `forget_secrets` names those to remove.
+
+    New secrets end a state of `auth_needed`. Tours that the change brings in are planned, those it leaves out are
+    cancelled at the CRM. Raises ValidationError naming each field, Connection.DoesNotExist.
+    """
+    with transaction.atomic():
+        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        before = RoutingFacts.of(connection)
+        manifest = _manifest(connection.provider)
+        cleaned = _Cleaned(manifest, data, connection, new=False)
+        changes = changes_of(connection, cleaned.values)
+        _refuse_another_account(connection, changes, manifest)
+        secrets = {**connection.secrets, **cleaned.secrets}
+        for name in forget_secrets:
+            secrets.pop(name, None)
+        new_secrets = sorted(name for name in secrets if secrets[name] != connection.secrets.get(name))
+        gone = sorted(connection.secrets.keys() - secrets.keys())
+        _apply(connection, changes)
+        if new_secrets or gone:
+            changes |= _new_secrets(connection, secrets)
+        if not changes:
+            return False
+        _save(connection, [*changes, "updated_at"])
+        _audit_update(connection, changes, new_secrets, gone, actor=actor, via=via, reason=reason)
+        ring_after_commit(connection.pk)
+    follow(connection_id, before=before)
+    return True
+
+
+def pause(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
+    """Nothing is sent until it is resumed; what happens meanwhile waits as operations."""
+    return _set_state(connection_id, ConnectionState.PAUSED, "connection.pause", actor=actor, via=via, reason=reason)
+
+
+def resume(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
+    """Send again, from whatever state; after `disabled`, what changed meanwhile is planned."""
+    return _set_state(connection_id, ConnectionState.ACTIVE, "connection.resume", actor=actor, via=via, reason=reason)
+
+
+def disable(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
+    """Nothing is sent nor planned any more; what stands in the CRM stays there."""
+    state = ConnectionState.DISABLED
+    return _set_state(connection_id, state, "connection.disable", actor=actor, via=via, reason=reason)
+
+
+def _set_state(
+    connection_id: int, state: ConnectionState, verb: str, *, actor: str, via: str, reason: str
+) -> bool:
+    with transaction.atomic():
+        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        before = RoutingFacts.of(connection)
+        if connection.state == state:
+            return False
+        changes: Changes = {"state": (connection.state, state)}
+        connection.state, connection.state_reason = state, reason[:200]
+        connection.save(update_fields=["state", "state_reason", "updated_at"])
+        audit.record(verb, connection, actor=actor, via=via, reason=reason, **audit.sides(changes))
+        if state == ConnectionState.ACTIVE:
+            ring_after_commit(connection.pk)
+    if before.state == ConnectionState.DISABLED:
+        follow(connection_id, before=before)
+    return True
+
+
+class _Cleaned:
+    """Input as the model stores it: `values` for plain fields, config and account, `secrets` that were given."""
+
+    def __init__(self, manifest: Manifest, data: Data, connection: Connection, *, new: bool) -> None:
+        self.values: dict[str, Any] = {}
+        self.secrets: dict[str, str] = {}
+        self._errors: dict[str, list[str]] = {}
+        self._data = data
+        for name in _PLAIN:
+            if name in data or (new and name == "label"):
+                self._try(name, self._plain, name)
+        self._scope(connection)
+        config = {field.name: connection.config.get(field.name, "") for field in manifest.fields if not field.secret}
+        for field in manifest.fields:
+            self._try(field.name, self._field, field, config, new)
+        if "limit_overrides" in data:
+            self._try("limit_overrides", self._limits, manifest)
+        if self._errors:
+            raise ValidationError(self._errors)
+        self.values["config"] = {name: value for name, value in config.items() if value}
+        self.values["account_key"] = manifest.account_key(config)
+        self._unique(manifest, connection)
+
+    def _try(self, name: str, clean: Any, *args: Any) -> None:
+        try:
+            clean(*args)
+        except ValidationError as error:
+            self._errors.setdefault(name, []).extend(error.messages)
+
+    def _plain(self, name: str) -> None:
+        self.values[name] = clean_value(Connection._meta.get_field(name), self._data.get(name), required=True)
+        if self.values[name] is None:
+            raise ValidationError("Give the time's offset from UTC, for example 2026-01-01T00:00Z.")
+
+    def _scope(self, connection: Connection) -> None:
+        if not self._data.keys() & {"scope", "office_id", "agent_id"}:
+            return
+        scope = self.values.get("scope", connection.scope)
+        for name, model, wanted in (
+            ("office_id", Office, ConnectionScope.OFFICE),
+            ("agent_id", Agent, ConnectionScope.AGENT),
+        ):
+            value = self._data.get(name, getattr(connection, name)) if scope == wanted else None
+            if scope == wanted and not (isinstance(value, int) and model.objects.filter(pk=value).exists()):
+                self._errors.setdefault(name, []).append(f"Choose the {scope} that this connection serves.")
+            self.values[name] = value
+
+    def _field(self, field: ConfigField, config: dict[str, str], new: bool) -> None:
+        text = clean_text(self._data.get(field.name), MAX_SECRET if field.secret else MAX_CONFIG)
+        if field.secret:
+            if text:
+                self.secrets[field.name] = text
+            elif field.required and new:
+                raise ValidationError("This must be given.")
+            return
+        if field.name in self._data:
+            config[field.name] = text
+        if field.required and not config[field.name]:
+            raise ValidationError("This must be given.")
+
+    def _limits(self, manifest: Manifest) -> None:
+        given = self._data["limit_overrides"] or {}
+        largest = {window.name: window.limit for window in manifest.limits}
+        if not isinstance(given, dict) or not given.keys() <= largest.keys():
+            raise ValidationError(f"Limits are given by name: {', '.join(largest)}.")
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= largest[name]:
+                raise ValidationError(f"“{name}” must be a whole number from 1 to {largest[name]}.")
+        self.values["limit_overrides"] = given
+
+    def _unique(self, manifest: Manifest, connection: Connection) -> None:
+        others = Connection.objects.exclude(pk=connection.pk)
+        if others.filter(label=self.values.get("label", connection.label)).exists():
+            self._errors["label"] = ["Another connection has this label."]
+        same = others.filter(provider=manifest.slug, account_key=self.values["account_key"]).first()
+        if same is not None:
+            self._errors[_account_field(manifest)] = [f"This account is connected already, as “{same.label}”."]
+        if self._errors:
+            raise ValidationError(self._errors)
+
+
+def _manifest(provider: str) -> Manifest:
+    try:
+        return registry.manifest(provider)
+    except registry.UnknownProviderError as error:
+        raise ValidationError({"provider": [str(error)]}) from None
+
+
+def _account_field(manifest: Manifest) -> str:
+    """The field to name when something is wrong with the account."""
+    return next(field.name for field in manifest.fields if field.required and not field.secret)
+
+
+def _refuse_another_account(connection: Connection, changes: Changes, manifest: Manifest) -> None:
+    if "account_key" in changes and Operation.objects.filter(connection=connection).exists():
+        text = "This connection has records in its account already. Make a new connection for another account."
+        raise ValidationError({_account_field(manifest): [text]})
+
+
+def _apply(connection: Connection, changes: Changes) -> None:
+    for name, (_, value) in changes.items():
+        setattr(connection, name, value)
+
+
+def _new_secrets(connection: Connection, secrets: dict[str, str]) -> Changes:
+    """New credentials: what was known of the old ones ends, also that they were refused."""
+    changes: Changes = {"secrets": (None, None)}
+    changes["secrets_version"] = (connection.secrets_version, connection.secrets_version + 1)
+    changes["token_expires_at"] = (connection.token_expires_at, None)
+    if connection.state == ConnectionState.AUTH_NEEDED:
+        changes["state"] = (connection.state, ConnectionState.ACTIVE)
+        changes["state_reason"] = (connection.state_reason, "")
+    _apply(connection, changes)
+    connection.secrets = secrets
+    return changes
+
+
+def _save(connection: Connection, update_fields: list[str] | None = None) -> None:
+    """Raises ValidationError when someone else took the label or the account in this very moment."""
+    try:
+        with transaction.atomic():
+            connection.save(update_fields=update_fields)
+    except IntegrityError:
+        raise ValidationError({"label": ["Another connection has this label or this account."]}) from None
+
+
+def _audit_update(
+    connection: Connection,
+    changes: Changes,
+    given: list[str],
+    gone: list[str],
+    *,
+    actor: str,
+    via: str,
+    reason: str,
+) -> None:
+    shown = {name: change for name, change in changes.items() if not name.startswith(("secrets", "token_"))}
+    sides = audit.sides(shown)
+    if given:
+        sides["after"]["secrets given"] = given
+    if gone:
+        sides["after"]["secrets removed"] = gone
+    audit.record("connection.update", connection, actor=actor, via=via, reason=reason, **sides)

@@ -1,0 +1,85 @@
+"""When a connection changes whom it serves: planning what joins it, and the end of what leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from integrations.models import Connection, ConnectionState, Operation, Tour, TourStop
+from integrations.routing import TourFacts, connections_for
+
+from . import planning
+from .tour_saving import lock_tours
+
+_BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFacts:
+    """What routing reads of a connection, as it was at one moment."""
+
+    scope: str
+    office_id: int | None
+    agent_id: int | None
+    sync_from: datetime
+    state: str
+
+    @classmethod
+    def of(cls, connection: Connection) -> RoutingFacts:
+        return cls(
+            connection.scope, connection.office_id, connection.agent_id, connection.sync_from, connection.state
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many tours a change of a connection would bring in and leave out; shown before it is made."""
+
+    joining: int
+    leaving: int
+
+
+def reach(after: RoutingFacts, before: RoutingFacts | None = None) -> Reach:
+    """What changing from `before` (None: a new connection) to `after` would do. Writes nothing."""
+    turned = [joins for _, joins in _turned(before, after)]
+    return Reach(joining=turned.count(True), leaving=turned.count(False))
+
+
+def follow(connection_id: int, *, before: RoutingFacts | None) -> int:
+    """Plan every tour that joined or left since `before` (None: a new connection). How many tours those were.
+
+    Short transactions of some tours each. Doing it again is harmless: nothing is sent twice.
+    Raises Connection.DoesNotExist.
+    """
+    connection = Connection.objects.get(pk=connection_id)
+    if connection.state == ConnectionState.DISABLED:
+        return 0
+    ids = [pk for pk, _ in _turned(before, RoutingFacts.of(connection))]
+    for at in range(0, len(ids), _BATCH):
+        with transaction.atomic():
+            tours = lock_tours(pk__in=ids[at : at + _BATCH])
+            known = Operation.objects.filter(connection=connection, entity_type="stop", entity_id__in=_stop_ids(tours))
+            # What was planned here before must be planned anew: a version rises, and an equal request is not sent.
+            stops = TourStop.objects.filter(pk__in=list(known.values_list("entity_id", flat=True)))
+            stops.update(version=F("version") + 1)
+            planning.plan_tours(tours)
+    return len(ids)
+
+
+def _turned(before: RoutingFacts | None, after: RoutingFacts) -> Iterator[tuple[int, bool]]:
+    """(tour id, whether it joins) of each tour in use whose route differs."""
+    rows = Tour.objects.filter(archived_at__isnull=True).order_by("pk")
+    for pk, starts_at, agent_id, office_id in rows.values_list("pk", "starts_at", "agent_id", "agent__office_id"):
+        tour = TourFacts(starts_at, agent_id, office_id)
+        was = before is not None and connections_for(tour, [before])[0].included
+        now = connections_for(tour, [after])[0].included
+        if was != now:
+            yield pk, now
+
+
+def _stop_ids(tours: list[Tour]) -> list[int]:
+    return list(TourStop.objects.filter(tour__in=tours).values_list("pk", flat=True))
