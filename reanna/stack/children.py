@@ -81,11 +81,14 @@ class Child:
 
 
 class Watchdog:
-    """The process that ends the groups if this one is killed; see `watchdog.py`."""
+    """The process that ends the groups if this one is killed; see `watchdog.py`.
 
-    def __init__(self, kept_open: int, folder: Path) -> None:
-        self.kept_open = kept_open
+    `folder` is deleted at the end; the file handles `kept_open` (a lock) are held until then.
+    """
+
+    def __init__(self, folder: Path, kept_open: tuple[int, ...] = ()) -> None:
         self.folder = folder
+        self.kept_open = kept_open
         self.groups: set[int] = set()
         self.popen = self._start()
 
@@ -99,7 +102,7 @@ class Watchdog:
             text=True,
             bufsize=1,
             start_new_session=True,
-            pass_fds=(self.kept_open,),
+            pass_fds=self.kept_open,
         )
         assert started.stdin is not None  # noqa: S101 - a pipe was asked for
         started.stdin.write(f"dir {self.folder}\n")

@@ -64,7 +64,7 @@ class Supervisor:
         self.given_redis = redis_url
         self.greet = greet
         self.temporary = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))  # 0700; short, for the socket's path
-        self.watchdog = Watchdog(lock.handle, self.temporary)
+        self.watchdog = Watchdog(self.temporary, kept_open=(lock.handle,))
         self.logs: dict[str, Log] = {}
         self.children: dict[str, Child] = {}
         self.deaths: dict[str, Deaths] = {}

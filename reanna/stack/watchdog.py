@@ -15,7 +15,7 @@ import time
 
 GRACE_S = 5.0
 KILL_S = 3.0
-FOLDER_PREFIX = "reanna-stack-"
+FOLDER_PREFIX = "reanna-run-"
 
 
 def alive(group: int) -> bool:

@@ -20,5 +20,5 @@ def start_up(tmp_path: Path) -> Iterator[Callable[[Path], Up]]:
         return started[-1]
 
     yield start
-    for each in started:
+    for each in reversed(started):  # the last may use the folder of one before it
         each.end()

@@ -1,0 +1,1 @@
+"""How the product is checked: `manage.py test`, `manage.py lint` and `manage.py lock`."""

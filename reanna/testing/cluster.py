@@ -1,0 +1,147 @@
+"""A PostgreSQL server for one test run: in a temporary folder, on loopback, ended with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from reanna.stack.children import Watchdog
+from reanna.stack.watchdog import FOLDER_PREFIX
+
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 15.0
+# PostgreSQL refuses to run as root, so root hands it to one of these.
+UNPRIVILEGED = ("postgres", "nobody")
+
+
+class ClusterError(Exception):
+    """The server could not be started; the text has its last words."""
+
+
+def programs() -> Path | None:
+    """The folder with initdb and postgres: the newest of Debian's, else what is on the PATH, else None."""
+    versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
+    if versions:
+        return max(versions, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0))
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path and shutil.which("postgres") else None
+
+
+@contextlib.contextmanager
+def running(bin_folder: Path) -> Iterator[str]:
+    """Run a server and give its DATABASE_URL (with a password of this run only). Raises ClusterError."""
+    user = _user()
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    password = secrets.token_urlsafe(16)
+    try:
+        password_file = folder / "password"
+        password_file.write_text(password)
+        if user is not None:
+            for path in (folder, password_file):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        made = _run(
+            user,
+            [str(bin_folder / "initdb"), "--pgdata", str(folder / "data"), "--username", "reanna"],
+            ["--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"],
+        )
+        if made.returncode != 0:
+            raise ClusterError(f"initdb ended with {made.returncode}:\n{made.stdout[-2000:]}")
+        port = _free_port()
+        with _server(user, bin_folder, folder, port):
+            yield f"postgres://reanna:{password}@127.0.0.1:{port}/postgres"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    for name in UNPRIVILEGED:
+        with contextlib.suppress(KeyError):  # not a user of this machine
+            return pwd.getpwnam(name)
+    raise ClusterError(f"PostgreSQL does not run as root, and there is no user {' or '.join(UNPRIVILEGED)}.")
+
+
+def _as(user: pwd.struct_passwd | None) -> dict[str, object]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _run(user: pwd.struct_passwd | None, *command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [word for part in command for word in part],
+        check=False,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **_as(user),  # type: ignore[call-overload]  # user, group and extra_groups, or nothing
+    )
+
+
+@contextlib.contextmanager
+def _server(user: pwd.struct_passwd | None, bin_folder: Path, folder: Path, port: int) -> Iterator[None]:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": str(folder),
+        # The data is thrown away: what makes it outlive a crash only costs time.
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_connections": "100",
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    log = folder / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **_as(user),  # type: ignore[call-overload]  # user, group and extra_groups, or nothing
+        )
+    watchdog = Watchdog(folder)  # ends the server if this process is killed
+    watchdog.add(server.pid)
+    try:
+        _await(server, port, log)
+        yield
+    finally:
+        server.send_signal(signal.SIGINT)  # its "fast shutdown": clients are disconnected
+        try:
+            server.wait(timeout=STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        watchdog.discard(server.pid)
+        watchdog.close()
+
+
+def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise ClusterError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
