@@ -118,12 +118,12 @@ def _choose(connection_id: int, limit: int, now: int) -> list[int]:
         rows = rows.select_for_update(skip_locked=True, of=("self",))
     seen: set[tuple[str, int, str]] = set()
     ids: list[int] = []
-    for pk, strikes, *identity in rows.values_list("pk", "strikes", "entity_type", "entity_id", "kind")[:limit]:
-        key = (identity[0], identity[1], identity[2])
+    fields = ("pk", "strikes", "entity_type", "entity_id", "kind")
+    for pk, strikes, entity_type, entity_id, kind in rows.values_list(*fields)[:limit]:
         if strikes >= states.ALONE_STRIKES:
             return ids or [pk]
-        if key not in seen:
-            seen.add(key)
+        if (entity_type, entity_id, kind) not in seen:
+            seen.add((entity_type, entity_id, kind))
             ids.append(pk)
     return ids
 

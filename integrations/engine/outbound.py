@@ -10,14 +10,17 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from integrations import transport
-from integrations.events import CallTrace
-from integrations.gateway import Link
-from integrations.models import Connection, ExternalRef
-from integrations.providers import errors
-from integrations.providers.base import Ambiguous, Exchange, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
+import httpx
 
-from . import claims, settling, snapshots
+from integrations import wiring
+from integrations.gate import GateAway
+from integrations.gateway import Link
+from integrations.models import Attempt, Connection, ExternalRef
+from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
+from integrations.providers.errors import ProviderError
+from integrations.transport import NotSent, Refused, Tally
+
+from . import claims, gatemode, settling, snapshots
 from .clock import db_now
 from .context import Engine, HandBack
 from .digest import digest_of
@@ -50,18 +53,18 @@ class Try:
     link: Link
     ref: ExternalRef
     started_ms: int
-    trace: CallTrace = field(default_factory=CallTrace)
+    tally: Tally = field(default_factory=Tally)
     version: int = 0
     digest: str = ""
     sent_ms: int | None = None
 
     def ending(self, fact: Fact, **values: object) -> Ending:
         """An Ending with what this try knows filled in."""
-        breaker = self.trace.breaker
+        breaker = self.tally.breaker
         base: dict[str, object] = {
             "version": self.version,
             "digest": self.digest,
-            "calls": self.trace.calls,
+            "calls": self.tally.calls,
             "started_ms": self.started_ms,
             "sent_ms": self.sent_ms,
             "circuit_open": breaker is not None and breaker.state != "closed",
@@ -114,28 +117,41 @@ def work(engine: Engine, connection: Connection, claimed: claims.Claim) -> Verdi
         resource=KINDS[operation.kind].resource,
     )
     attempt = Try(claimed, connection, link, ref, started_ms=db_now())
+    ending: Ending | None
+    with link.use() as attempt.tally:
+        ending = _ending(engine, attempt)
+    if ending is None:
+        return None
+    engine.observe("before_success_commit")
+    verdict = settling.settle(claimed, ref, ending, engine.figures, engine.random)
+    engine.observe("after_success_commit")
+    gatemode.note(ending.fact, ending.message)
+    not_before = ending.until_ms if ending.fact is Fact.RATE_LIMITED else None
+    wiring.save_gate_facts(connection.pk, attempt.tally.breaker, not_before)
+    engine.note(connection.pk, seconds=engine.monotonic() - began, budget=attempt.tally.budget)
+    return verdict
+
+
+def _ending(engine: Engine, attempt: Try) -> Ending | None:
+    """How the try ended; None when the row is not ours any more."""
+    operation = attempt.claim.operation
     try:
         if operation.strikes:
-            claims.enter(claimed)
-        ending = _attempt(engine, attempt)
+            claims.enter(attempt.claim)
+        return _attempt(engine, attempt)
     except claims.LeaseLost:
         return None
     except claims.CancelAsked:
-        ending = attempt.ending(Fact.CANCEL_ASKED)
+        return attempt.ending(Fact.CANCEL_ASKED)
     except HandBack:
-        ending = attempt.ending(Fact.HANDED_BACK)
-    except (errors.ProviderError, transport.TransportRefusal, transport.HttpError) as error:
-        ending = ending_of(error, attempt)
+        return attempt.ending(Fact.HANDED_BACK)
+    except (ProviderError, Refused, NotSent, GateAway, httpx.TransportError) as error:
+        return ending_of(error, attempt)
     except Exception as error:
         # A defect of ours must not take the drain's other operations with it; the row keeps the story.
         log.exception("defect in %s, operation %s", operation.kind, operation.pk)
         fact = Fact.DEFECT_SENT if attempt.sent_ms else Fact.DEFECT_UNSENT
-        ending = attempt.ending(fact, message=f"{type(error).__name__} in our own code")
-    engine.observe("before_success_commit")
-    verdict = settling.settle(claimed, ref, ending, engine.figures, engine.random)
-    engine.observe("after_success_commit")
-    engine.note(connection.pk, seconds=engine.monotonic() - began, budget=attempt.trace.budget)
-    return verdict
+        return attempt.ending(fact, message=f"{type(error).__name__} in our own code")
 
 
 def _attempt(engine: Engine, attempt: Try) -> Ending:
@@ -148,12 +164,12 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     attempt.version = snapshot.facts.version
     if missing:
         return attempt.ending(Fact.NEEDS_MISSING, message=f"the {missing} is not linked in this CRM")
-    wanted = kind.wanted(snapshot.facts, needs, facts, attempt.link.config)
+    wanted = kind.wanted(snapshot.facts, needs, facts, attempt.link.facts.config)
     attempt.digest = digest_of(wanted, attempt.connection, attempt.link.manifest.mapping_version)
     early = _without_asking(engine, attempt, kind, wanted)
     if early is not None:
         return early
-    exchange = Exchange(attempt.link.http, lambda: _before_write(engine, attempt), attempt.trace)
+    exchange = attempt.link.exchange(lambda: _before_write(engine, attempt))
     if operation.in_doubt or (kind.look_first and ref.external_id is None):
         found = kind.lookup(exchange, snapshot.facts, wanted, facts, needs)
         done = _after_look(attempt, wanted, found)
@@ -231,9 +247,28 @@ def _after_look(attempt: Try, wanted: Wanted, found: Lookup) -> Ending | None:
             Fact.MAPPED_ELSEWHERE,
             message=f"{found.external_id} is linked to {other.entity_type} {other.entity_id}",
         )
-    if found.same:
+    if found.same or (found.same is None and _only_ours(attempt)):
         return attempt.ending(Fact.ALREADY_THERE, external_id=found.external_id, acknowledged=True)
     return None
+
+
+def _only_ours(attempt: Try) -> bool:
+    """Whether the record just found can only hold what is wanted now.
+
+    It was not linked, so what created it was one of our lost requests; when all of them asked for exactly this, it is
+    there, even if the look-up's answer does not show every field.
+    """
+    if attempt.ref.external_id is not None or not attempt.claim.operation.in_doubt:
+        return False
+    operation = attempt.claim.operation
+    sent = Attempt.objects.filter(
+        operation__connection_id=operation.connection_id,
+        operation__entity_type=operation.entity_type,
+        operation__entity_id=operation.entity_id,
+        operation__kind=operation.kind,
+        sent_ms__isnull=False,
+    )
+    return set(sent.values_list("digest", flat=True)) == {attempt.digest}
 
 
 def _before_write(engine: Engine, attempt: Try) -> None:

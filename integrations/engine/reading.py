@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from integrations import transport
 from integrations.gate import GateAway, Reason
 from integrations.providers import errors
+from integrations.transport import NotSent, Refused
 
 from .clock import db_now
 from .settling import Ending
@@ -42,12 +42,12 @@ _ANSWERS: tuple[tuple[type[errors.ProviderError], Fact, Fact], ...] = (
 def ending_of(error: Exception, attempt: Try) -> Ending:
     """The Ending of a try that raised `error` (a ProviderError, a refusal of the transport, an httpx error)."""
     sent = attempt.sent_ms is not None
-    if isinstance(error, transport.Refused):
+    if isinstance(error, Refused):
         refusal = error.refusal
         return attempt.ending(_REFUSALS[refusal.reason], until_ms=refusal.until_ms)
     if isinstance(error, GateAway):
         return attempt.ending(Fact.GATE_AWAY, until_ms=db_now() + AWAY_RETRY_MS, message="Redis cannot be reached")
-    if isinstance(error, transport.NotSent):
+    if isinstance(error, NotSent):
         return attempt.ending(Fact.LOCAL_NETWORK if error.local else Fact.CONNECT_REFUSED, message=str(error))
     if isinstance(error, errors.ProviderError):
         for kind, on_write, on_read in _ANSWERS:

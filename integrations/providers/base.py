@@ -14,7 +14,6 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from integrations.events import CallTrace
 from integrations.gate import BreakerPolicy, Window
 
 Json = Any  # a JSON value; typed where it is built, not where it is carried
@@ -144,26 +143,22 @@ class Exchange:
     that we are about to send.
     """
 
-    def __init__(self, http: httpx.Client, before_write: Callable[[], None], trace: CallTrace | None = None) -> None:
+    def __init__(self, http: httpx.Client, before_write: Callable[[], None]) -> None:
         self._http = http
         self._before_write = before_write
-        self._trace = trace or CallTrace()
         self.wrote = False
 
     def read(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A request without effect at the provider."""
-        return self._http.request(method, path, extensions=self._extensions("read"), **kwargs)
+        return self._http.request(method, path, extensions={"reanna.phase": "read"}, **kwargs)
 
     def write(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """THE request with an effect. Raises SecondWriteError when there was one already."""
         if self.wrote:
             raise SecondWriteError(f"second write: {method} {path}")
         self.wrote = True
-        extensions = {**self._extensions("write"), "reanna.before_write": self._before_write}
+        extensions = {"reanna.phase": "write", "reanna.before_write": self._before_write}
         return self._http.request(method, path, extensions=extensions, **kwargs)
-
-    def _extensions(self, phase: str) -> dict[str, Any]:
-        return {"reanna.phase": phase, "reanna.trace": self._trace}
 
 
 class Kind(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -29,7 +29,7 @@ class Worker:
 class World:
     """One desired record. `there`: how many of it the provider holds. `lease_ok`: the holder's lease still runs."""
 
-    row: Row = Row()
+    row: Row = field(default_factory=Row)
     workers: tuple[Worker, Worker] = (Worker(), Worker())
     there: int = 0
     lease_ok: bool = False

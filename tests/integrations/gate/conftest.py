@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,62 +13,9 @@ import pytest
 import redis
 
 from integrations.gate import Gate, Scope, Seed, connect
+from tests.redis_server import RedisServer
 
 _numbers = itertools.count(1)
-
-
-class RedisServer:
-    """One redis-server with an append-only file; restarted, frozen and thawed by its process id."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.url = f"unix://{directory}/redis.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        executable = shutil.which("redis-server")
-        if executable is None:
-            pytest.skip("redis-server is not installed")
-        # fmt: off
-        self._process = subprocess.Popen([
-            executable, "--port", "0", "--unixsocket", str(self._directory / "redis.sock"),
-            "--unixsocketperm", "700", "--dir", str(self._directory), "--save", "",
-            "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
-        ], stdout=subprocess.DEVNULL)
-        # fmt: on
-        probe = connect(self.url)
-        for _ in range(200):
-            try:
-                probe.ping()
-            except redis.RedisError:
-                time.sleep(0.02)
-            else:
-                break
-        else:
-            raise RuntimeError("redis-server did not start")
-        probe.close()
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self.thaw()
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def restart(self, *, wipe: bool) -> None:
-        """Killed and started again, with or without what it knew."""
-        self.stop()
-        if wipe:
-            shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
-        self.start()
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
 
 
 @dataclass

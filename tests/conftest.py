@@ -1,0 +1,54 @@
+"""What every test may ask for: a real Redis, the sandbox over real HTTP, a brokerage with one CRM."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crm import Crm, make_connection
+from tests.redis_server import RedisServer
+from tests.sandbox_server import SandboxServer
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A redis-server of this test session on a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as directory:
+        server = RedisServer(Path(directory))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    """A sandbox of this test session; `crm` empties it for each test."""
+    with SandboxServer(tmp_path_factory.mktemp("sandbox")) as server:
+        yield server
+
+
+@pytest.fixture
+def crm(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, settings: Any) -> Iterator[Crm]:
+    """A connected, empty GoHighLevel at the sandbox, and a gate that has been warm for long."""
+    sandbox_server.reset(accounts=True)
+    sandbox_server.clear_faults()
+    sandbox_server.account()
+    settings.REDIS_URL = redis_server.url
+    settings.REANNA_BASE_URLS = {"gohighlevel": sandbox_server.url}
+    redis_server.wipe_warm("reanna:gate")
+    link = Crm(sandbox_server, redis_server, make_connection())
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def tomorrow() -> datetime:
+    """Ten in the morning tomorrow, UTC."""
+    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=17, minute=0, second=0, microsecond=0)

@@ -1,0 +1,155 @@
+"""A brokerage with one connected CRM, as the engine's tests use it."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from django.db import transaction
+from django.db.models import F
+
+from integrations import conf, gateway, wiring
+from integrations.engine import outbound, process
+from integrations.engine.context import Engine
+from integrations.models import Agent, Connection, Contact, ExternalRef, Operation, Tour, TourStop
+from integrations.operations import planning
+from tests.redis_server import RedisServer
+from tests.sandbox_server import ACCOUNT, CALENDAR, TOKEN, SandboxServer
+
+_numbers = itertools.count(1)
+
+
+def make_connection(**values: Any) -> Connection:
+    """The sandbox's account, connected for the whole brokerage."""
+    fields = {
+        "provider": "gohighlevel",
+        "label": f"CRM {next(_numbers)}",
+        "sync_from": datetime(2026, 1, 1, tzinfo=UTC),
+        "account_key": ACCOUNT,
+        "config": {"location_id": ACCOUNT, "calendar_id": CALENDAR},
+        "secrets": {"token": TOKEN},
+        **values,
+    }
+    return Connection.objects.create(**fields)
+
+
+def make_tour(starts_at: datetime, *, stops: int = 1, buyer: Contact | None = None, **values: Any) -> Tour:
+    """A scheduled tour with confirmed stops an hour apart; nothing is planned yet."""
+    number = next(_numbers)
+    agent, _ = Agent.objects.get_or_create(email="ann@brokerage.example", defaults={"name": "Ann Agent"})
+    buyer = buyer or Contact.objects.create(
+        first_name="Bea", last_name=f"Buyer{number}", email=f"bea{number}@mail.example", phone=f"+1916555{number:04d}"
+    )
+    tour = Tour.objects.create(
+        reference=f"T-{number}",
+        title=f"Tour {number}",
+        time_zone="America/Los_Angeles",
+        starts_at=starts_at,
+        agent=agent,
+        buyer=buyer,
+        **values,
+    )
+    for place in range(1, stops + 1):
+        start = starts_at + timedelta(hours=place - 1)
+        TourStop.objects.create(
+            tour=tour,
+            sequence=place,
+            street=f"{number}{place} High St",
+            city="Sacramento",
+            state="CA",
+            postal_code="95838",
+            appointment_start=start,
+            appointment_end=start + timedelta(minutes=30),
+            appointment_status="confirmed",
+        )
+    return tour
+
+
+class Crm:
+    """One connection, an engine of this process, and the sandbox's journal as the oracle."""
+
+    def __init__(self, sandbox: SandboxServer, redis: RedisServer, connection: Connection) -> None:
+        self.sandbox, self.redis, self.connection = sandbox, redis, connection
+        self.engine: Engine = process.make_engine()
+        self.engine.random = lambda: 0.5
+
+    def close(self) -> None:
+        gateway.close_all()
+        wiring.forget_saved()
+
+    # --- what happens -----------------------------------------------------------------------------------------
+
+    def plan(self, *tours: Tour) -> list[Operation]:
+        with transaction.atomic():
+            return planning.plan_tours([Tour.objects.select_related("agent").get(pk=tour.pk) for tour in tours])
+
+    def drain(self) -> int:
+        """Drains until nothing is due now; how many operations were worked."""
+        total = 0
+        while worked := outbound.drain(self.engine, self.connection.pk).worked:
+            total += worked
+        return total
+
+    def sync(self, *tours: Tour) -> None:
+        """Plans and sends."""
+        self.plan(*tours)
+        self.drain()
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves every time the engine looks at into the past."""
+        step = int(seconds * 1000)
+        Operation.objects.filter(sent_ms__isnull=False).update(sent_ms=F("sent_ms") - step)
+        Operation.objects.filter(lease_until_ms__isnull=False).update(lease_until_ms=F("lease_until_ms") - step)
+        Operation.objects.update(due_ms=F("due_ms") - step)
+        Connection.objects.update(hold_until_ms=F("hold_until_ms") - step)
+
+    def settle_doubt(self) -> None:
+        """Lets so much time pass that a lost answer must have shown."""
+        self.pass_time(conf.current().total_deadline_s + 10)
+
+    def post_appointment(self, body: dict[str, Any]) -> str:
+        """Someone else puts an appointment into the CRM."""
+        return str(self._call("/calendars/events/appointments", "2021-04-15", body)["id"])
+
+    def post_contact(self, **fields: Any) -> str:
+        """Someone else puts a person into the CRM."""
+        return str(self._call("/contacts/", "2021-07-28", {"locationId": ACCOUNT, **fields})["contact"]["id"])
+
+    def _call(self, path: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
+        answer = httpx.post(self.sandbox.url + path, json=body, headers=headers)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    # --- what is ----------------------------------------------------------------------------------------------
+
+    def operation(self, kind: str = "appointment.sync") -> Operation:
+        """The newest operation of a kind."""
+        return Operation.objects.filter(kind=kind).latest("version", "pk")
+
+    def ref(self, stop: TourStop) -> ExternalRef:
+        return ExternalRef.objects.get(entity_type="stop", entity_id=stop.pk)
+
+    def appointments(self) -> list[tuple[str, str]]:
+        """(what was done, appointment id) in the order it happened."""
+        return [(row["op"], row["id"]) for row in self.sandbox.effects("appointment")]
+
+    def requests(self, method: str | None = None) -> list[dict[str, Any]]:
+        return [row for row in self.sandbox.journal() if method is None or row["method"] == method]
+
+    def writes(self) -> int:
+        """Requests that could have an effect, as the sandbox saw them."""
+        return len([row for row in self.requests() if row["method"] != "GET"])
+
+
+def move(stop: TourStop, minutes: int) -> TourStop:
+    """Staff move a stop: the row and its version, nothing planned yet."""
+    step = timedelta(minutes=minutes)
+    stop.appointment_start += step
+    stop.appointment_end += step
+    stop.version += 1
+    stop.save()
+    return stop
