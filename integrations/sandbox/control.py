@@ -230,4 +230,4 @@ def _foreign(request: Request) -> bool:
 
 
 def _back() -> Response:
-    return Response(303, headers={"Location": "/"})
+    return Response(303, headers={"Location": "/#faults"})

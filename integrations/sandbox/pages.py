@@ -14,7 +14,7 @@ from .limits import Usage
 from .store import Account, Record
 from .style import STYLE
 
-PAGE_ROWS = 50
+PAGE_ROWS = 25
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -72,6 +72,17 @@ BUTTONS: Mapping[str, Button] = {
 }
 
 
+MEANINGS: Mapping[str, str] = {
+    "status": "Answer {status}, do nothing",
+    "delay": "Do the work, answer {seconds:g} s late",
+    "drop_after_effect": "Do the work, drop the answer",
+    "drop_before_effect": "Do nothing, drop the connection",
+    "garbled": "Do the work, break the answer off",
+    "rate_limited": "Answer 429, do nothing",
+    "outage": "Outage of {seconds:g} s",
+}
+
+
 @dataclass(frozen=True)
 class View:
     """All that the page shows."""
@@ -93,7 +104,10 @@ def page(view: View) -> str:
     head = (
         "<header><h1>Provider sandbox</h1>"
         "<p>Stands in for the CRM vendors. Nothing here leaves this machine, and no message reaches a buyer.</p>"
-        '<p><a href="/">Refresh</a> · <a href="/_sandbox/journal">Journal (JSON lines)</a></p></header>'
+        '<nav aria-label="On this page"><a href="/">Refresh</a><a href="#holds">What the CRM holds</a>'
+        '<a href="#faults">Faults</a>'
+        '<a href="#requests">Recent requests</a><a href="#reset">Start over</a>'
+        '<a href="/_sandbox/journal">Journal (JSON lines)</a></nav></header>'
     )
     parts = [
         head,
@@ -145,7 +159,7 @@ def _holdings(view: View) -> str:
         _link(account, kind, 1, f"{label} ({view.counts[kind]:,})", current=kind == view.kind)
         for kind, label in (("appointment", "Appointments"), ("contact", "Contacts"))
     )
-    head = f"<section><h2>What {_t(account.account)} holds</h2><nav aria-label='What to show'>{tabs}</nav>"
+    head = f"<section id=holds><h2>What {_t(account.account)} holds</h2><nav aria-label='What to show'>{tabs}</nav>"
     if not view.records:
         what = "appointments" if view.kind == "appointment" else "contacts"
         empty = f"This CRM holds no {what} yet. Import tours or save one, and they arrive here."
@@ -170,7 +184,7 @@ def _contact_row(record: Record) -> tuple[str, ...]:
         _t(doc.get("phone")),
         _t(shown),
         _t(_when(doc.get("dateUpdated"))),
-        _code(record.id),
+        _id(record.id),
     )
 
 
@@ -193,7 +207,7 @@ def _appointment_row(record: Record, account: Account, contacts: Mapping[str, Re
         _t(times),
         _t(buyer),
         _t(doc.get("address")),
-        _code(record.id),
+        _id(record.id),
     )
 
 
@@ -223,17 +237,17 @@ def _faults(view: View) -> str:
         active = _table(("Fault", "Meets", "Left"), rows)
     else:
         active = "<p class=empty>No fault is active: every request is answered as the vendor would.</p>"
-    return f"<section><h2>Active faults</h2>{active}<h2>Make something go wrong</h2>{''.join(forms)}</section>"
+    return (
+        f"<section id=faults><h2>Active faults</h2>{active}<h2>Make something go wrong</h2>{''.join(forms)}</section>"
+    )
 
 
 def _what(fault: Mapping[str, object]) -> str:
     details = fault["fault"]
     if not isinstance(details, dict):
         return ""
-    extra = ", ".join(
-        f"{name} {value}" for name, value in details.items() if name != "kind" and value not in (None, {})
-    )
-    return str(details["kind"]).replace("_", " ") + (f" ({extra})" if extra else "")
+    sentence = MEANINGS[str(details["kind"])]
+    return sentence.format(**{"status": "", "seconds": 0, **details})
 
 
 def _where(fault: Mapping[str, object]) -> str:
@@ -254,7 +268,7 @@ def _left(fault: Mapping[str, object]) -> str:
 
 def _recent(view: View) -> str:
     if not view.recent:
-        return "<section><h2>Recent requests</h2><p class=empty>Nothing has come in yet.</p></section>"
+        return "<section id=requests><h2>Recent requests</h2><p class=empty>Nothing has come in yet.</p></section>"
     rows = []
     for entry in view.recent:
         effect = entry["effect"]
@@ -277,12 +291,12 @@ def _recent(view: View) -> str:
             )
         )
     table = _table(("No.", "At", "Account", "Request", "Status", "Effect", "Fault"), rows)
-    return f"<section><h2>Recent requests</h2>{table}</section>"
+    return f"<section id=requests><h2>Recent requests</h2>{table}</section>"
 
 
 def _reset() -> str:
     return (
-        "<section><h2>Start over</h2><form method=post action='/_sandbox/reset'>"
+        "<section id=reset><h2>Start over</h2><form method=post action='/_sandbox/reset'>"
         "<p>Removes all contacts, appointments, faults and the journal. Accounts and their tokens stay.</p>"
         "<p><label><input type=checkbox name=confirm value=yes required> Yes, remove them</label></p>"
         "<button class=danger>Reset the sandbox</button></form></section>"
@@ -312,6 +326,10 @@ def _span(seconds: float) -> str:
 
 def _when(value: object) -> str:
     return datetime.fromisoformat(value).strftime("%d %b %Y, %H:%M:%S UTC") if isinstance(value, str) else ""
+
+
+def _id(value: str) -> str:
+    return f"<code class=id>{_t(value)}</code>"
 
 
 def _code(value: object) -> str:

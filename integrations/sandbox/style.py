@@ -16,7 +16,8 @@ section h2:not(:first-child) { margin-top: 24px; }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: 6px 8px; border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }
-thead th { color: var(--soft); font-weight: 600; }
+thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
+.id { white-space: nowrap; }
 code { font: 13px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: 8px 16px; margin: 8px 0; }
 nav a[aria-current] { font-weight: 700; color: inherit; text-decoration: none; }

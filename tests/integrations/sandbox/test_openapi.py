@@ -12,10 +12,20 @@ from tests.openapi import ContractError, UndocumentedError, validate_request, va
 PATH = "/calendars/events/appointments"
 HEADERS = {"authorization": "Bearer x", "Version": "2021-04-15", "Content-Type": "application/json; charset=utf-8"}
 EVENT = {
-    "id": "e", "title": "t", "calendarId": "c", "locationId": "l", "contactId": "b", "groupId": "",
-    "appointmentStatus": "new", "assignedUserId": "", "users": [], "startTime": "2026-09-14T10:00:00-07:00", "endTime": "2026-09-14T10:30:00-07:00",
-    "dateAdded": "x", "dateUpdated": "x",
-}  # fmt: skip
+    "id": "e",
+    "title": "t",
+    "calendarId": "c",
+    "locationId": "l",
+    "contactId": "b",
+    "groupId": "",
+    "appointmentStatus": "new",
+    "assignedUserId": "",
+    "users": [],
+    "startTime": "2026-09-14T10:00:00-07:00",
+    "endTime": "2026-09-14T10:30:00-07:00",
+    "dateAdded": "x",
+    "dateUpdated": "x",
+}
 
 
 def test_a_documented_request_passes() -> None:

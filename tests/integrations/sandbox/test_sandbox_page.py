@@ -48,14 +48,14 @@ def test_what_clients_send_is_escaped(crm: Crm, sandbox: SandboxServer) -> None:
 
 def test_pages_are_newest_first_and_any_number_is_taken(crm: Crm, sandbox: SandboxServer) -> None:
     sandbox.account(limits={"burst": 1000})
-    for number in range(51):
+    for number in range(26):
         crm.contact(email=f"b{number:02}@mail.example")
 
     def shown(page: str) -> list[str]:
         text = httpx.get(sandbox.url, params={"kind": "contact", "page": page, "account": "gohighlevel:loc_demo"}).text
         return re.findall(r"b\d\d@mail\.example", text)
 
-    assert (shown("1")[0], len(shown("1")), shown("2")) == ("b50@mail.example", 50, ["b00@mail.example"])
+    assert (shown("1")[0], len(shown("1")), shown("2")) == ("b25@mail.example", 25, ["b00@mail.example"])
     assert shown("99") == shown("2")
     assert shown("x") == shown("0") == shown("-1") == shown("1")
 
@@ -69,10 +69,20 @@ def test_each_button_orders_its_fault_and_leads_back(sandbox: SandboxServer, pre
         data={"provider": "gohighlevel", "preset": preset},
         headers={"Origin": sandbox.url, "Sec-Fetch-Site": "same-origin"},
     )
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/#faults")
     assert [(fault["fault"]["kind"], fault["times"]) for fault in sandbox.active_faults()] == PRESETS[preset]
     assert httpx.post(f"{sandbox.url}/_sandbox/faults/clear").status_code == 303
     assert sandbox.active_faults() == []
+
+
+def test_active_faults_are_told_in_words(sandbox: SandboxServer) -> None:
+    sandbox.faults("status", status=503, times=5, match={"method": "POST", "path": "/contacts/"})
+    sandbox.faults("delay", seconds=1.5, times=None, account="loc_demo")
+    page = httpx.get(sandbox.url).text
+    assert "<td data-label='Fault'>Answer 503, do nothing</td>" in page
+    assert "<td data-label='Meets'>every account: POST /contacts/</td><td data-label='Left'>5 of 5 times</td>" in page
+    assert "Do the work, answer 1.5 s late" in page
+    assert "<td data-label='Meets'>loc_demo: every request</td><td data-label='Left'>until cleared</td>" in page
 
 
 def test_reset_wants_a_confirmation(crm: Crm, sandbox: SandboxServer) -> None:

@@ -64,3 +64,7 @@ def test_it_imports_nothing_of_ours_and_no_django(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "['integrations']\n"
+
+
+def test_the_file_is_for_its_owner_alone(sandbox: SandboxServer) -> None:
+    assert {file.stat().st_mode & 0o077 for file in sandbox.data_dir.glob("sandbox.sqlite3*")} == {0}
