@@ -142,5 +142,10 @@ def save_gate_facts(connection_id: int, breaker: BreakerState | None, not_before
     _saved[connection_id] = known
 
 
+def forget_saved() -> None:
+    """Forget what was stored: for a process whose database was replaced (tests)."""
+    _saved.clear()
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 
 from integrations import wiring
 from integrations.gate import GateAway
-from integrations.gateway import Link
 from integrations.models import Attempt, Connection, ExternalRef
 from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
 from integrations.providers.errors import ProviderError
-from integrations.transport import NotSent, Refused, Tally
+from integrations.transport import NotSent, Refused
 
 from . import claims, gatemode, settling, snapshots
 from .clock import db_now
@@ -27,6 +26,7 @@ from .digest import digest_of
 from .kinds import KINDS
 from .reading import ending_of
 from .settling import Ending
+from .trying import Try
 from .verdict import Fact, Hold, Verdict
 
 log = logging.getLogger(__name__)
@@ -42,36 +42,6 @@ class Drained:
 
     worked: int = 0
     more: bool = False
-
-
-@dataclass
-class Try:
-    """One operation in hand."""
-
-    claim: claims.Claim
-    connection: Connection
-    link: Link
-    ref: ExternalRef
-    started_ms: int
-    tally: Tally = field(default_factory=Tally)
-    version: int = 0
-    digest: str = ""
-    sent_ms: int | None = None
-
-    def ending(self, fact: Fact, **values: object) -> Ending:
-        """An Ending with what this try knows filled in."""
-        breaker = self.tally.breaker
-        base: dict[str, object] = {
-            "version": self.version,
-            "digest": self.digest,
-            "calls": self.tally.calls,
-            "started_ms": self.started_ms,
-            "sent_ms": self.sent_ms,
-            "circuit_open": breaker is not None and breaker.state != "closed",
-            "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
-            "settle_s": self.link.kind(self.claim.operation.kind).settle_s,
-        }
-        return Ending(fact=fact, **{**base, **values})  # type: ignore[arg-type]  # keywords checked by Ending itself
 
 
 def drain(engine: Engine, connection_id: int) -> Drained:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from integrations.gate import GateAway, Reason
 from integrations.providers import errors
 from integrations.transport import NotSent, Refused
 
 from .clock import db_now
 from .settling import Ending
+from .trying import Try
 from .verdict import Fact
-
-if TYPE_CHECKING:
-    from .outbound import Try
 
 AWAY_RETRY_MS = 2000
 
