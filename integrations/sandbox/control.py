@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from . import faults, journal, pages
 from .faults import FaultError
-from .limits import Limit
+from .limits import Limit, Windows
 from .messages import MalformedError, Request, Response, complaint, json_response
-from .store import Account, Data
+from .store import Account, Data, Store
 from .vendor import SettingError, Vendor
-
-if TYPE_CHECKING:
-    from .app import Sandbox
 
 FORM = "application/x-www-form-urlencoded"
 MAX_SEQ = 2**62
 
 
+class Host(Protocol):
+    """The sandbox, as far as its own endpoints need it."""
+
+    store: Store
+    vendors: dict[str, Vendor]
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+
+    def windows(self, data: Data, provider: str, account: str) -> Windows:
+        """The rate-limit windows of an account."""
+
+    def forget_windows(self) -> None:
+        """Fill the windows from the journal again."""
+
+
 class Control:
     """Answers what is not meant for a vendor."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Host) -> None:
         self._sandbox = sandbox
         self._routes = {
             ("GET", "/"): self._page,
