@@ -290,7 +290,7 @@ def _whole(response: httpx.Response) -> httpx.Response:
             if len(body) > MAX_BODY:
                 raise httpx.ReadError("the answer is larger than 4 MiB")
     except httpx.DecodingError:
-        raise httpx.RemoteProtocolError("the answer cannot be decoded") from None
+        raise httpx.ReadError("the answer cannot be decoded") from None
     finally:
         response.close()
     framing = (b"content-encoding", b"content-length", b"transfer-encoding")
