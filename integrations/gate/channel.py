@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
 class Script:
     """A script by its digest, sent in full only to a server that does not know it (yet, or any more)."""
 
-    def __init__(self, name: str) -> None:
-        folder = resources.files("integrations.gate") / "scripts"
-        text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("shared", name))
-        self._text = text.encode()
-        self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+    def __init__(self, *texts: str) -> None:
+        self._text = "\n".join(texts).encode()
+        self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
 
     def run(self, connection: ConnectionInterface, keys: tuple[bytes, ...], *args: bytes | str | float) -> object:
         """Its answer. One round trip where the server knows the script. Raises RedisError."""
@@ -32,6 +31,17 @@ class Script:
             return _ask(connection, b"EVALSHA", self._digest, len(keys), *keys, *args)
         except NoScriptError:
             return _ask(connection, b"EVAL", self._text, len(keys), *keys, *args)
+
+
+@cache
+def _source(name: str) -> str:
+    return (resources.files("integrations.gate") / "scripts" / f"{name}.lua").read_text("utf-8")
+
+
+@lru_cache(maxsize=1_024)
+def script(name: str, policy: str = "") -> Script:
+    """The script of that name for scopes of that policy (``Plan.policy``)."""
+    return Script(policy, _source("shared"), _source(name))
 
 
 def _ask(connection: ConnectionInterface, *command: bytes | str | float) -> object:
@@ -52,10 +62,10 @@ class Channel:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self._pool = client.connection_pool
         self._epoch = (f"{prefix}:epoch".encode(),)
-        self._greet = Script("greet")
+        self._greet = script("greet")
         self._greeted: WeakSet[ConnectionInterface] = WeakSet()
 
-    def run(self, script: Script, keys: tuple[bytes, ...], *args: bytes | str | float) -> list[str]:
+    def run(self, text: Script, keys: tuple[bytes, ...], *args: bytes | str | float) -> list[str]:
         """The words of its answer. Raises GateAway for everything that keeps Redis from giving one."""
         try:
             connection = self._pool.get_connection()
@@ -64,7 +74,7 @@ class Channel:
                     self._greet.run(connection, self._epoch, KEEP_MS)
                     connection.register_connect_callback(self._made_anew)  # type: ignore[no-untyped-call]  # so in redis-py
                     self._greeted.add(connection)
-                answer = script.run(connection, keys, *args)
+                answer = text.run(connection, keys, *args)
             finally:
                 self._pool.release(connection)
         except RedisError as exc:

@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 import redis
 
-from integrations.gate.channel import Channel, Script
+from integrations.gate.channel import Channel, script
 from integrations.gate.plan import Plan, plan_for
 from integrations.gate.types import (
     BreakerState,
@@ -39,7 +39,7 @@ def _number(word: str) -> int | None:
 
 
 def _circuit(words: list[str]) -> BreakerState:
-    state, failures, generation, opened, until = words
+    state, failures, generation, opened, until, _ = words
     known = cast('Literal["closed", "open", "half_open"]', state)
     return BreakerState(known, int(failures), int(generation), _number(opened), _number(until))
 
@@ -63,10 +63,6 @@ class Gate:
         self._prefix = prefix
         self._seeds = seeds
         self._random = random
-        self._admit = Script("admit")
-        self._report = Script("report")
-        self._seed = Script("seed")
-        self._look = Script("look")
 
     def admit(self, scope: Scope, cost: int = 1) -> Permit | Refusal:
         """Leave to make one call that counts ``cost`` times, or why not and until when. One round trip.
@@ -77,7 +73,7 @@ class Gate:
             raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         plan = plan_for(self._prefix, scope)
         for _ in range(_SEED_TRIES):
-            words = self._channel.run(self._admit, plan.keys, plan.policy, cost)
+            words = self._channel.run(script("admit", plan.policy), plan.keys, cost)
             if words[0] == "permit":
                 _, permit_id, admitted, guard, generation, budget = words
                 return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
@@ -103,9 +99,8 @@ class Gate:
         plan = plan_for(self._prefix, permit.scope)
         return _circuit(
             self._channel.run(
-                self._report,
-                (*plan.keys, plan.permits + permit.id.encode()),
-                plan.policy,
+                script("report", plan.policy),
+                (*plan.keys, plan.reports + permit.id.encode()),
                 permit.id,
                 outcome.value,
                 _retry_ms(retry_after_s, plan),
@@ -117,14 +112,14 @@ class Gate:
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""
         plan = plan_for(self._prefix, scope)
-        words = self._channel.run(self._look, plan.keys, plan.policy)
-        used = {window.name: int(word) for window, word in zip(scope.windows, words[8:], strict=True)}
-        return Snapshot(int(words[0]), _circuit(words[3:8]), _number(words[2]), used, int(words[1]))
+        words = self._channel.run(script("look", plan.policy), plan.keys)
+        used = {window.name: int(word) for window, word in zip(scope.windows, words[9:], strict=True)}
+        return Snapshot(int(words[0]), _circuit(words[3:9]), _number(words[2]), used, int(words[1]))
 
     def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
         """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""
         seed = self._seeds.seed(scope)
-        self._channel.run(self._seed, plan.keys, plan.policy, epoch, _seed_json(seed, scope))
+        self._channel.run(script("seed", plan.policy), plan.keys, epoch, _seed_json(seed, scope))
 
 
 def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:

@@ -1,9 +1,14 @@
-"""A scope in the form the scripts take it: its keys, and its policy as JSON, encoded once and kept."""
+"""A scope in the form the scripts take it: its keys, and its policy as a piece of Lua, made once and kept.
+
+The policy is compiled into the scripts rather than sent along and parsed for each call. Scopes of one policy
+share their scripts; a changed limit is another script. It holds numbers only, so nothing a person typed becomes
+code.
+"""
 
 from __future__ import annotations
 
-import json
 import math
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,18 +29,18 @@ def _ms(seconds: float) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """One scope under one prefix. ``keys`` and ``policy`` go into every script."""
+    """One scope under one prefix. ``keys`` goes into every script, ``policy`` in front of its text."""
 
     keys: tuple[bytes, ...]
-    policy: bytes
-    permits: bytes
+    policy: str
+    reports: bytes
     shortest_ms: int
     guard_ms: int
 
 
 @lru_cache(maxsize=4_096)
 def plan_for(prefix: str, scope: Scope) -> Plan:
-    """The keys (epoch, state, probes, one per window) and the policy arguments of a scope."""
+    """The keys (epoch, state, probes, one per window) and the policy of a scope."""
     base = f"{prefix}:{{{scope.key}}}"
     seconds = [window.seconds for window in scope.windows]
     shortest_ms = _ms(min([*seconds, SHORT_WINDOW_S]))
@@ -50,27 +55,31 @@ def plan_for(prefix: str, scope: Scope) -> Plan:
     keys = [f"{prefix}:epoch", f"{base}:state", f"{base}:probes"]
     for window in scope.windows:
         kind = "ring" if window.is_ring else "buckets"
-        span = {"limit": window.limit, "span": _ms(window.seconds), "bucket": window.bucket_ms}
-        windows.append({"ring": window.is_ring, **span})
+        ring = "true" if window.is_ring else "false"
+        sizes = f"limit = {window.limit:d}, span = {_ms(window.seconds):d}, bucket = {window.bucket_ms:d}"
+        windows.append(f"{{ key = KEYS[{len(keys) + 1}], ring = {ring}, {sizes} }}")
         keys.append(f"{base}:{kind}:{window.name}" + ("" if window.is_ring else f":{window.bucket_ms}"))
-    policy = {
-        "base": base,
+    numbers = {
         "floor": guard_ms,
         "cap": cap_ms,
         "cold": waited_ms + cap_ms,
         "keep": keep_ms,
-        "shape": shape,
         "failures": rule.failures,
         "open": _ms(rule.open_s),
         "max_open": _ms(rule.max_open_s),
         "probes": rule.probes,
         "lease": _ms(rule.probe_lease_s),
-        "windows": windows,
+        "shape": zlib.crc32(shape.encode()),
     }
+    policy = (
+        "local function policy()\n  return { "
+        + ", ".join(f"{name} = {value:d}" for name, value in numbers.items())
+        + f", windows = {{ {', '.join(windows)} }} }}\nend\n"
+    )
     return Plan(
         keys=tuple(key.encode() for key in keys),
-        policy=json.dumps(policy, separators=(",", ":")).encode(),
-        permits=f"{base}:permit:".encode(),
+        policy=policy,
+        reports=f"{base}:reported:".encode(),
         shortest_ms=shortest_ms,
         guard_ms=guard_ms,
     )

@@ -1,10 +1,10 @@
--- Leave for one call, or why not and until when; all or nothing. ARGV: policy, cost.
+-- Leave for one call, or why not and until when; all or nothing. ARGV: cost.
 -- Answers:  permit <id> <admitted> <guard> <generation of the probe or -> <budget>
 --           refusal <reason> <until>
 --           seed <epoch>             the database must be asked first (seed.lua), then this again
 
 local p = policy()
-local cost = tonumber(ARGV[2])
+local cost = tonumber(ARGV[1])
 local now = clock()
 local s = read_state()
 
@@ -80,10 +80,10 @@ if refused then return 'refusal ' .. (span >= HOUR and 'day_used ' or 'rate_limi
 local g = guard(s, p, now)
 local arrives = now + g + 1  -- + 1: the clock above is cut down to whole milliseconds
 local seq = s.seq + 1
-local id = now .. '-' .. seq
+local call = now .. '-' .. seq
 for _, w in ipairs(p.windows) do
   if w.ring then
-    for i = 1, cost do redis.call('ZADD', w.key, arrives, id .. ':' .. i) end
+    for i = 1, cost do redis.call('ZADD', w.key, arrives, call .. ':' .. i) end
   else
     local at = math.floor(now / w.bucket)
     if w.used == 0 then
@@ -97,7 +97,7 @@ for _, w in ipairs(p.windows) do
 end
 
 if probing then
-  redis.call('ZADD', KEYS[3], now + p.lease, id)
+  redis.call('ZADD', KEYS[3], now + p.lease, call)
   redis.call('PEXPIRE', KEYS[3], 2 * p.lease + 1000)
   s.circuit = 'half_open'
   write_circuit(s, p)
@@ -108,6 +108,6 @@ if math.floor(now / DAY) ~= math.floor(s.last / DAY) then
   redis.call('PEXPIRE', KEYS[2], p.keep)
 end
 redis.call('HSET', KEYS[2], 'seq', seq, 'last', now)
-local record = table.concat({ started, s.generation, cost, now, probing and 1 or 0 }, ' ')
-redis.call('SET', p.base .. ':permit:' .. id, record, 'PX', math.max(600000, 2 * p.lease))
+-- The permit carries its own record, so that nothing has to be stored for calls which end well.
+local id = table.concat({ call, started, s.generation, cost, probing and 1 or 0 }, '-')
 return table.concat({ 'permit', id, now, g, probing and s.generation or '-', budget }, ' ')

@@ -1,5 +1,6 @@
--- For pages; writes nothing. ARGV: policy.
--- Answers:  <now> <ready> <not before or -> <state> <failures> <generation> <opened or -> <until or -> <used>...
+-- For pages; writes nothing.
+-- Answers:  <now> <ready> <not before or -> <state> <failures> <generation> <opened or -> <until or ->
+--           <times reopened> <used>...
 
 local p = policy()
 local now = clock()

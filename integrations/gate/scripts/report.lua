@@ -1,26 +1,24 @@
--- What became of a permit. KEYS: its record after the windows.
--- ARGV: policy, id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', random.
--- Answers with the circuit afterwards:  <state> <failures> <generation> <opened or -> <until or ->
+-- What became of a permit. KEYS: the mark of its report, after the windows.
+-- ARGV: id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', random.
+-- Answers with the circuit afterwards:  <state> <failures> <generation> <opened or -> <until or -> <times reopened>
 
-local id, outcome, retry, delay, random = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local id, outcome, retry, delay, random = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+
+-- By far the most frequent report: all is well, and stays so.
+local known = redis.call('HGET', KEYS[2], 'circuit')
+if outcome == 'ok' and not delay and known and string.sub(known, 1, 9) == 'closed 0 ' then return known end
+
+local p = policy()
 local now = clock()
 local s = read_state()
-
--- The record of a permit can be taken once: a second report of it moves neither slots nor circuit.
-local record = redis.call('GETDEL', KEYS[#KEYS])
-local born, generation, cost, admitted, probe
-if record then
-  born, generation, cost, admitted, probe = string.match(record, '^(%d+) (%d+) (%d+) (%d+) (%d)$')
-  born, generation, cost, admitted = tonumber(born), tonumber(generation), tonumber(cost), tonumber(admitted)
-end
-
-local p
-if outcome ~= 'ok' or delay or s.circuit ~= 'closed' or s.failures > 0 then p = policy() end
+local admitted, seq, born, generation, cost, probe = string.match(id, '^(%d+)-(%d+)-(%d+)-(%d+)-(%d+)-([01])$')
+local call = admitted .. '-' .. seq
+admitted, born, generation, cost = tonumber(admitted), tonumber(born), tonumber(generation), tonumber(cost)
 
 local function give_back()
   for _, w in ipairs(p.windows) do
     if w.ring then
-      for i = 1, cost do redis.call('ZREM', w.key, id .. ':' .. i) end
+      for i = 1, cost do redis.call('ZREM', w.key, call .. ':' .. i) end
     else
       local at = math.floor(admitted / w.bucket)
       if redis.call('HEXISTS', w.key, at) == 1 then
@@ -49,7 +47,7 @@ end
 
 local function probe_reported()
   -- Taking it out of the leases gives the probe back; no longer in there means its lease went to another.
-  if redis.call('ZREM', KEYS[3], id) == 0 then return end
+  if redis.call('ZREM', KEYS[3], call) == 0 then return end
   if outcome == 'failure' then
     s.failures = s.failures + 1
     open(s.reopened + 1)
@@ -59,11 +57,10 @@ local function probe_reported()
 end
 
 local function call_reported()
-  if s.circuit ~= 'closed' or generation ~= s.generation then return end
   if outcome == 'failure' then
     s.failures = s.failures + 1
     if s.failures >= p.failures then open(0) else write_circuit(s, p) end
-  elseif outcome == 'ok' and s.failures > 0 then
+  elseif outcome == 'ok' then
     s.failures = 0
     write_circuit(s, p)
   end
@@ -77,8 +74,13 @@ if outcome == 'rate_limited' then
   redis.call('HSET', KEYS[2], 'not_before', math.max(s.not_before or 0, now + retry))
   redis.call('PEXPIRE', KEYS[2], p.keep)
 end
-if record then
-  if outcome == 'not_sent' and born == s.epoch then give_back() end
-  if probe == '1' then probe_reported() else call_reported() end
+
+local of_this_circuit = s.circuit == 'closed' and generation == s.generation
+local moves = outcome == 'not_sent' or probe == '1' or
+  (of_this_circuit and (outcome == 'failure' or (outcome == 'ok' and s.failures > 0)))
+-- A second report moves nothing, nor does one of a permit from before Redis forgot.
+if moves and born == s.epoch and redis.call('SET', KEYS[#KEYS], 1, 'NX', 'PX', math.max(600000, 2 * p.lease)) then
+  if outcome == 'not_sent' then give_back() end
+  if probe == '1' then probe_reported() elseif of_this_circuit then call_reported() end
 end
 return circuit_words(s)

@@ -1,14 +1,14 @@
 -- What the database remembers goes into a Redis that forgot; once per epoch and scope, a second time does nothing.
--- ARGV: policy, epoch, and as JSON {circuit = {state, failures, generation, opened, until}, not_before,
+-- ARGV: epoch, and as JSON {circuit = {state, failures, generation, opened, until}, not_before,
 --       used = one list of {start, calls} per window}; what is not known is left out.
 -- The larger memory wins: after a restart with data kept Redis may know calls the database has not yet.
 
 local p = policy()
-local seed = cjson.decode(ARGV[3])
+local seed = cjson.decode(ARGV[2])
 local now = clock()
 local s = read_state()
 local started = epoch()
-if started ~= tonumber(ARGV[2]) then return 'stale' end
+if started ~= tonumber(ARGV[1]) then return 'stale' end
 local fresh = s.epoch ~= started
 if not fresh and s.shape == p.shape then return 'done' end
 

@@ -7,7 +7,7 @@
 --       4..       one per window
 --                 ring     sorted set: call -> latest moment it may reach the provider
 --                 buckets  hash: total, oldest, <n> -> calls, a<n> -> latest moment they may reach the provider
--- ARGV  1 the policy (plan.py), 2.. the script's own
+-- POLICY  what plan.py wrote of the scope's windows and circuit; in front of this text, numbers only
 --
 -- Numbers are whole and below 2^46, so Lua and Redis write them out exactly.
 --
@@ -26,17 +26,11 @@ local function clock()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
-local function policy()  -- not free, so a script that can do without asks late
-  local p = cjson.decode(ARGV[1])
-  for i, w in ipairs(p.windows) do w.key = KEYS[3 + i] end
-  return p
-end
-
 local function read_state()
   local v = redis.call('HMGET', KEYS[2], 'circuit', 'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last')
   local s = {
     not_before = tonumber(v[2]), guard = tonumber(v[3]), guard_at = tonumber(v[4]),
-    epoch = tonumber(v[5]), shape = v[6], seq = tonumber(v[7]) or 0, last = tonumber(v[8]) or 0,
+    epoch = tonumber(v[5]), shape = tonumber(v[6]), seq = tonumber(v[7]) or 0, last = tonumber(v[8]) or 0,
   }
   local name, failures, generation, opened, till, reopened =
     string.match(v[1] or 'closed 0 0 - - 0', '^(%S+) (%d+) (%d+) (%S+) (%S+) (%d+)$')
@@ -90,10 +84,10 @@ end
 local function lifetime(w, p) return w.span + 2 * p.cap + 2 * w.bucket end
 
 local function circuit_words(s)
-  return table.concat({ s.circuit, s.failures, s.generation, s.opened or '-', s.until_ms or '-' }, ' ')
+  return table.concat({ s.circuit, s.failures, s.generation, s.opened or '-', s.until_ms or '-', s.reopened }, ' ')
 end
 
 local function write_circuit(s, p)
-  redis.call('HSET', KEYS[2], 'circuit', circuit_words(s) .. ' ' .. s.reopened)
+  redis.call('HSET', KEYS[2], 'circuit', circuit_words(s))
   redis.call('PEXPIRE', KEYS[2], p.keep)
 end

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from integrations.gate import Gate, Outcome, Permit, Reason, Refusal, Scope, Window
+from integrations.gate import BreakerPolicy, Gate, Outcome, Permit, Reason, Refusal, Scope, Window
 
 BURST = Window("burst", 5, 1)
 DAILY = Window("daily", 200_000, 86_400)
@@ -172,14 +172,28 @@ def test_a_scope_without_windows_is_only_a_circuit(gate: Gate) -> None:
     assert gate.look(permit.scope).used == {}
 
 
-def test_every_key_has_an_expiry(gate: Gate, client: redis.Redis, prefix: str) -> None:
-    scope = Scope("crm:ttl", (BURST, DAILY))
+def test_calls_that_end_well_leave_no_keys_of_their_own(gate: Gate, client: redis.Redis, prefix: str) -> None:
+    for permit in _permits(gate, Scope("crm:well", (BURST, DAILY)), 5):
+        gate.report(permit, Outcome.OK, delay_ms=3)
+    scope = f"{prefix}:{{crm:well}}"
+    keys = {key.decode() for key in client.scan_iter(f"{prefix}:*")}
+    assert keys == {f"{prefix}:epoch", f"{scope}:state", f"{scope}:ring:burst", f"{scope}:buckets:daily:3600000"}
+
+
+def test_every_key_has_an_expiry(
+    gate: Gate, client: redis.Redis, prefix: str, sleep_until: Callable[[int], None]
+) -> None:
+    scope = Scope("crm:ttl", (BURST, DAILY), BreakerPolicy(open_s=0.1, max_open_s=1))
     permits = _permits(gate, scope, 4)
     for permit in permits[:3]:
-        gate.report(permit, Outcome.FAILURE, delay_ms=200)
-    gate.report(permits[3], Outcome.RATE_LIMITED)
+        state = gate.report(permit, Outcome.FAILURE, delay_ms=200)
+    gate.report(permits[3], Outcome.LOCAL_FAULT)
+    sleep_until(state.until_ms or 0)
+    gate.report(_permits(gate, scope, 1)[0], Outcome.RATE_LIMITED)
+    sleep_until(gate.look(scope).not_before_ms or 0)
+    assert _permits(gate, scope, 1)[0].probe_generation == 1
     keys = list(client.scan_iter(f"{prefix}:*"))
-    assert len(keys) == 4
+    assert len(keys) == 5 + 4, "epoch, state, probes, two windows; three failures and a probe reported"
     assert [key for key in keys if client.pttl(key) <= 0] == []
 
 
