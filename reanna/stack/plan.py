@@ -80,33 +80,36 @@ def prepare(options: Options, environ: dict[str, str]) -> Program:
 
 def web(options: Options, environ: dict[str, str]) -> Program:
     """granian serving WSGI on loopback."""
-    place = ("--interface", "wsgi", "--host", "127.0.0.1", "--port", str(options.port))
-    size = (
-        "--workers",
-        "1",
-        "--blocking-threads",
-        "8",
-        "--respawn-failed-workers",
-        "--no-ws",
-        "--log-level",
-        "warning",
-    )
-    command = (sys.executable, "-m", "granian", *place, *size, "reanna.wsgi:application")
-    return Program("web", command, environ, ROOT, stop_s=4)
+    return Program("web", web_command("127.0.0.1", options.port), environ, ROOT, stop_s=4)
 
 
 def worker(options: Options, environ: dict[str, str]) -> Program:
     """A Celery worker with threads: its work is waiting for providers."""
-    size = ("-P", "threads", "-c", str(options.worker_threads))
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    command = (sys.executable, "-m", "celery", "-A", "reanna", "worker", *size, *quiet)
-    return Program("worker", command, environ, ROOT, stop_s=8)
+    return Program("worker", worker_command(options.worker_threads), environ, ROOT, stop_s=8)
 
 
 def beat(options: Options, environ: dict[str, str]) -> Program:
     """The scheduler; its table is in the database."""
-    command = (sys.executable, "-m", "celery", "-A", "reanna", "beat", "--pidfile=", "-l", "INFO")
-    return Program("beat", command, environ, ROOT, stop_s=3)
+    return Program("beat", beat_command(), environ, ROOT, stop_s=3)
+
+
+def web_command(host: str, port: int) -> tuple[str, ...]:
+    """Arguments for a web process, here and on servers."""
+    place = ("--interface", "wsgi", "--host", host, "--port", str(port), "--no-ws")
+    size = ("--workers", "1", "--blocking-threads", "8", "--respawn-failed-workers")
+    return (sys.executable, "-m", "granian", *place, *size, "--log-level", "warning", "reanna.wsgi:application")
+
+
+def worker_command(threads: int) -> tuple[str, ...]:
+    """Arguments for a worker process, here and on servers."""
+    size = ("-P", "threads", "-c", str(threads))
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
+    return (sys.executable, "-m", "celery", "-A", "reanna", "worker", *size, *quiet)
+
+
+def beat_command() -> tuple[str, ...]:
+    """Arguments for the scheduler; exactly one may run."""
+    return (sys.executable, "-m", "celery", "-A", "reanna", "beat", "--pidfile=", "-l", "INFO")
 
 
 def answers(address: str) -> bool:
