@@ -69,9 +69,9 @@ class Gate:
 
         Raises GateAway when Redis cannot be reached in time, ValueError for a cost no window could ever hold.
         """
-        if cost < 1 or any(cost > window.limit for window in scope.windows):
-            raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         plan = plan_for(self._prefix, scope)
+        if not 1 <= cost <= plan.largest_cost:
+            raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         for _ in range(_SEED_TRIES):
             words = self._channel.run(script("admit", plan.policy), plan.keys, cost)
             if words[0] == "permit":
@@ -100,7 +100,7 @@ class Gate:
         return _circuit(
             self._channel.run(
                 script("report", plan.policy),
-                (*plan.keys, plan.reports + permit.id.encode()),
+                plan.keys,
                 permit.id,
                 outcome.value,
                 _retry_ms(retry_after_s, plan),

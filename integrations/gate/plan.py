@@ -33,9 +33,9 @@ class Plan:
 
     keys: tuple[bytes, ...]
     policy: str
-    reports: bytes
     shortest_ms: int
     guard_ms: int
+    largest_cost: float
 
 
 @lru_cache(maxsize=4_096)
@@ -79,7 +79,7 @@ def plan_for(prefix: str, scope: Scope) -> Plan:
     return Plan(
         keys=tuple(key.encode() for key in keys),
         policy=policy,
-        reports=f"{base}:reported:".encode(),
         shortest_ms=shortest_ms,
         guard_ms=guard_ms,
+        largest_cost=min((window.limit for window in scope.windows), default=math.inf),
     )

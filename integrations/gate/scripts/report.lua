@@ -1,4 +1,4 @@
--- What became of a permit. KEYS: the mark of its report, after the windows.
+-- What became of a permit.
 -- ARGV: id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', random.
 -- Answers with the circuit afterwards:  <state> <failures> <generation> <opened or -> <until or -> <times reopened>
 
@@ -78,8 +78,9 @@ end
 local of_this_circuit = s.circuit == 'closed' and generation == s.generation
 local moves = outcome == 'not_sent' or probe == '1' or
   (of_this_circuit and (outcome == 'failure' or (outcome == 'ok' and s.failures > 0)))
+local mark = string.sub(KEYS[2], 1, -6) .. 'reported:' .. id  -- KEYS[2] ends with 'state'
 -- A second report moves nothing, nor does one of a permit from before Redis forgot.
-if moves and born == s.epoch and redis.call('SET', KEYS[#KEYS], 1, 'NX', 'PX', math.max(600000, 2 * p.lease)) then
+if moves and born == s.epoch and redis.call('SET', mark, 1, 'NX', 'PX', math.max(600000, 2 * p.lease)) then
   if outcome == 'not_sent' then give_back() end
   if probe == '1' then probe_reported() elseif of_this_circuit then call_reported() end
 end
