@@ -13,7 +13,7 @@ DEBUG = False
 ALLOWED_HOSTS = env.read.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "reanna.admin_site.RouterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

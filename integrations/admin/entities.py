@@ -1,0 +1,53 @@
+"""What an operation is about, as a label and a link, for a page of operations at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+
+from integrations.models import Contact, Operation, TourStop
+
+UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """`zone` is the tour's, or UTC for a buyer; `url` is empty when the record is gone."""
+
+    label: str
+    url: str
+    zone: ZoneInfo = UTC
+
+
+def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
+    """(entity type, id) → what it is. At most two queries."""
+    wanted = {(operation.entity_type, operation.entity_id) for operation in operations}
+    found = {pair: About(f"{pair[0]} {pair[1]}", "") for pair in wanted}
+    stop_ids = [pk for kind, pk in wanted if kind == "stop"]
+    contact_ids = [pk for kind, pk in wanted if kind == "contact"]
+    if stop_ids:
+        stops = TourStop.objects.filter(pk__in=stop_ids)
+        rows = stops.values_list("pk", "tour_id", "tour__reference", "sequence", "street", "tour__time_zone")
+        for pk, tour_id, reference, sequence, street, zone in rows:
+            url = reverse("admin:integrations_tour_change", args=[tour_id])
+            found["stop", pk] = About(f"{reference}, stop {sequence}: {street}", url, ZoneInfo(zone))
+    if contact_ids:
+        for contact in Contact.objects.filter(pk__in=contact_ids):
+            url = reverse("admin:integrations_contact_change", args=[contact.pk])
+            found["contact", contact.pk] = About(str(contact), url)
+    return found
+
+
+def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:
+    """Operations with that id, or about a tour whose reference begins so, a street that contains it, or its buyer."""
+    stops = TourStop.objects.filter(Q(tour__reference__istartswith=text) | Q(street__icontains=text))
+    buyers = Contact.objects.filter(tours__reference__istartswith=text)
+    hits = Q(entity_type="stop", entity_id__in=stops.values("pk"))
+    hits |= Q(entity_type="contact", entity_id__in=buyers.values("pk"))
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        hits |= Q(pk=int(text))
+    return queryset.filter(hits)

@@ -1,0 +1,262 @@
+"""Operations: what is to be sent, what waits and why, what a person may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+
+from integrations.engine.clock import db_now
+from integrations.engine.verdict import VERDICTS
+from integrations.models import CLAIMABLE, OPEN, Connection, Operation, OperationDependency, State
+from integrations.operations import operations
+from integrations.operations.audit import Who
+
+from . import entities, moments, operation_story, wording
+from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """The reasons there can be, without asking a million rows which of them they have."""
+
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = {str(fact) for fact in wording.REASONS} & (
+            {verdict.reason for verdict in VERDICTS.values()} | {"attempts_used_up", "worker_lost", "poison"}
+        )
+        return sorted(((name, wording.reason(name)) for name in known if name), key=lambda pair: pair[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        value = self.value()
+        return queryset.filter(reason=value) if value else queryset
+
+
+class StateFilter(admin.SimpleListFilter):
+    """One state, or all that are not at an end."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Not at an end"), *((value, wording.state(value)) for value in State.values)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        value = self.value()
+        if value == "open":
+            return queryset.filter(state__in=OPEN)
+        return queryset.filter(state=value) if value in State.values else queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(wording.KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        value = self.value()
+        return queryset.filter(kind=value) if value else queryset
+
+
+class ConnectionFilter(admin.SimpleListFilter):
+    """By label alone: a filter that loaded connections would decrypt their secrets."""
+
+    title = "connection"
+    parameter_name = "connection"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(pk), label) for pk, label in Connection.objects.values_list("pk", "label").order_by("label")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
+        value = self.value()
+        if not value:
+            return queryset
+        good = value.isascii() and value.isdigit() and len(value) < 19
+        return queryset.filter(connection_id=int(value)) if good else queryset.none()
+
+
+class OperationList(ChangeList):
+    """The page's rows with what they are about, fetched together."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        known = entities.about(rows)
+        now_ms = db_now()
+        for row in rows:
+            row.about_what = known[row.entity_type, row.entity_id]
+            row.now_ms = now_ms
+        self.result_list = rows
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnly):
+    """The list, the whole story of one, and the five things a person may do."""
+
+    list_display = (
+        "state_words", "about", "reason_words", "kind_words", "connection_label", "next_time", "attempts", "version",
+        "updated",
+    )  # fmt: skip
+    list_display_links = ("state_words",)
+    list_filter = (StateFilter, ReasonFilter, ConnectionFilter, KindFilter)
+    search_fields = ("pk",)  # shows the search box; `get_search_results` searches
+    search_help_text = "A tour's reference, a street, or an operation's number"
+    ordering = ("-id",)
+    list_per_page = 50
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may press the buttons; nobody edits a row."""
+        return request.user.has_perm("integrations.change_operation")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
+        return super().get_queryset(request).select_related("connection").defer("connection__secrets")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return OperationList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Operation], search_term: str
+    ) -> tuple[QuerySet[Operation], bool]:
+        text = search_term.strip()
+        return (entities.matching(queryset, text) if text else queryset), False
+
+    # --- columns ------------------------------------------------------------------------------------------------
+
+    @admin.display(description="state", ordering="state")
+    def state_words(self, operation: Operation) -> str:
+        return badge(operation.state)
+
+    @admin.display(description="about")
+    def about(self, operation: Any) -> str:
+        what = operation.about_what
+        return format_html('<a href="{}">{}</a>', what.url, what.label) if what.url else what.label
+
+    @admin.display(description="reason")
+    def reason_words(self, operation: Operation) -> str:
+        return wording.reason(operation.reason) or "—"
+
+    @admin.display(description="kind", ordering="kind")
+    def kind_words(self, operation: Operation) -> str:
+        return wording.kind(operation.kind)
+
+    @admin.display(description="connection", ordering="connection")
+    def connection_label(self, operation: Operation) -> str:
+        return operation.connection.label
+
+    @admin.display(description="next time", ordering="due_ms")
+    def next_time(self, operation: Any) -> str:
+        return operation_story.next_time(operation, operation.connection, operation.now_ms, operation.about_what.zone)
+
+    @admin.display(description="updated", ordering="updated_at")
+    def updated(self, operation: Operation) -> str:
+        return moments.clock(operation.updated_at, entities.UTC)
+
+    # --- the page -----------------------------------------------------------------------------------------------
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if object_id is None:
+            raise PermissionDenied
+        operation = self.found(request, object_id)
+        if operation is None:
+            return self.gone(request, object_id)
+        if not self.has_view_permission(request, operation):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET"])
+        story = operation_story.load(operation, db_now())
+        context = self.frame(request, operation, f"Operation {operation.pk}", story=story)
+        return TemplateResponse(request, "admin/integrations/operation/page.html", context)
+
+    # --- what a person may do -----------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[Any]:
+        own = [view_path(self, "do/<slug:verb>", self.verb_view, "verb")]
+        return [*own, *super().get_urls()]
+
+    def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        """Says what will happen, and does it on POST. What is not possible (any more) is said, and nothing done."""
+        operation = self.found(request, object_id)
+        if operation is None:
+            return self.gone(request, object_id)
+        if verb not in wording.VERBS:
+            raise Http404("There is no such action.")
+        if not self.has_change_permission(request, operation):
+            raise PermissionDenied
+        chosen = wording.VERBS[verb]
+        if chosen not in operation_story.allowed(operation):
+            text = f"“{chosen.label}” does not apply: the operation is {wording.state(operation.state).lower()} now."
+            self.message_user(request, text, messages.WARNING)
+            return HttpResponseRedirect(self.change_url(operation.pk))
+        return ask(self, request, operation, _question(request, operation, chosen), self.change_url(operation.pk))
+
+
+class ArrivedForm(forms.Form):
+    """The answer to "did it arrive?"."""
+
+    external_id = forms.CharField(label="The record's id in the CRM", max_length=120)
+
+
+def badge(state: str) -> str:
+    """The state in words, coloured by its name."""
+    return format_html('<span class="rr-badge rr-state-{}">{}</span>', state, wording.state(state))
+
+
+_ACTS: dict[wording.Verb, Callable[[int, Who, forms.Form], Operation]] = {
+    wording.RETRY: lambda pk, by, _form: operations.retry(pk, by),
+    wording.CANCEL: lambda pk, by, _form: operations.cancel(pk, by),
+    wording.ARRIVED: lambda pk, by, form: operations.answer_arrived(pk, form.cleaned_data["external_id"], by),
+    wording.NOT_ARRIVED: lambda pk, by, _form: operations.answer_not_arrived(pk, by),
+    wording.SKIP: lambda pk, by, _form: operations.skip_predecessors(pk, by),
+}
+
+
+def _question(request: HttpRequest, operation: Operation, verb: wording.Verb) -> Question:
+    def act(form: forms.Form) -> str:
+        by = who(request, form.cleaned_data.get("reason", ""))
+        after = _ACTS[verb](operation.pk, by, form)
+        if after.state == State.LEASED and after.cancel_requested:
+            return "Asked to stop: it ends before it leaves us, if it has not left yet."
+        return f"{verb.label}: the operation is {wording.state(after.state).lower()} now."
+
+    what = entities.about([operation])[operation.entity_type, operation.entity_id]
+    return Question(
+        title=f"{verb.label}: {wording.kind(operation.kind).lower()} for {what.label}?",
+        button=verb.label,
+        says=verb.says,
+        items=_touched(operation, verb),
+        act=act,
+        danger=verb.danger,
+        form=ArrivedForm if verb is wording.ARRIVED else ReasonForm,
+    )
+
+
+def _touched(operation: Operation, verb: wording.Verb) -> Sequence[str]:
+    """The other operations that are concerned."""
+    edges = OperationDependency.objects.filter(settled=False)
+    if verb is wording.SKIP:
+        stuck = edges.filter(operation=operation, needs__state__in=(State.DEAD, State.CANCELLED))
+        return [f"Goes on without: {_name(edge.needs)}" for edge in stuck.select_related("needs")[:20]]
+    waiting = edges.filter(needs=operation, operation__state__in=CLAIMABLE).select_related("operation")
+    return [f"Waits for this one: {_name(edge.operation)}" for edge in waiting[:20]]
+
+
+def _name(operation: Operation) -> str:
+    kind, state = wording.kind(operation.kind).lower(), wording.state(operation.state).lower()
+    return f"operation {operation.pk}, {kind} ({state})"

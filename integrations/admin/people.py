@@ -1,0 +1,101 @@
+"""Offices, agents and buyers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from integrations.models import Agent, Contact, Office
+from integrations.operations import audit, deletion
+from integrations.operations.audit import Who
+from integrations.operations.people import save_contact
+from integrations.operations.validation import clean_contact
+
+from .forms_page import FormPage
+from .pages import Deletable, who
+from .plain_forms import field_of, plain_field, shown, typed
+
+CONTACT_NAMES = ("first_name", "last_name", "email", "phone")
+
+
+class Audited(Deletable):
+    """A record whose form is Django's own (`full_clean` checks it): storing it writes the audit trail."""
+
+    verb = ""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        names = form.changed_data
+        before = audit.plain_dict({name: form.initial.get(name) for name in names}) if change else None
+        if change and not names:
+            return
+        super().save_model(request, obj, form, change)
+        by = who(request)
+        after = {name: form.cleaned_data.get(name) for name in names}
+        verb = f"{self.verb}.{'update' if change else 'create'}"
+        audit.record(verb, obj, actor=by.actor, via=by.via, before=before, after=after)
+
+
+@admin.register(Office)
+class OfficeAdmin(Audited):
+    """Offices of the brokerage."""
+
+    verb = "office"
+    list_display = ("name",)
+    search_fields = ("name",)
+    fields = ("name",)
+    deleting = staticmethod(deletion.delete_office)
+    delete_instead = "An office with agents or connections is refused: move them first."
+
+
+@admin.register(Agent)
+class AgentAdmin(Audited):
+    """People who show homes."""
+
+    verb = "agent"
+    list_display = ("name", "email", "mls_id", "office", "active")
+    list_filter = ("active", "office")
+    list_select_related = ("office",)
+    search_fields = ("name", "email__istartswith", "mls_id")
+    autocomplete_fields = ("office",)
+    fields = ("name", "email", "mls_id", "office", "active")
+    deleting = staticmethod(deletion.delete_agent)
+    delete_instead = "An agent with tours or connections is refused: untick “active” instead."
+
+
+class ContactForm(forms.Form):
+    """A buyer; `clean_contact` checks it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in CONTACT_NAMES:
+            self.fields[name] = plain_field(field_of(Contact, name))
+
+
+@admin.register(Contact)
+class ContactAdmin(FormPage, Deletable):
+    """Buyers."""
+
+    list_display = ("__str__", "email", "phone", "archived")
+    list_filter = (("archived_at", admin.EmptyFieldListFilter),)
+    search_fields = ("first_name__istartswith", "last_name__istartswith", "email__istartswith", "phone__istartswith")
+    ordering = ("last_name", "first_name", "id")
+    deleting = staticmethod(deletion.delete_contact)
+    delete_instead = "A buyer with tours, or one a CRM knows from us, is refused."
+    fieldsets = ((None, {"fields": (("first_name", "last_name"), "email", "phone")}),)
+
+    @admin.display(description="archived", boolean=True)
+    def archived(self, contact: Contact) -> bool:
+        return contact.archived_at is not None
+
+    def page_form(self, request: HttpRequest, contact: Contact | None, data: Any) -> forms.Form:
+        return ContactForm(data, initial=shown(contact, CONTACT_NAMES) if contact else None)
+
+    def store(self, form: forms.Form, contact: Contact | None, by: Who) -> Contact:
+        cleaned = clean_contact(typed(form, CONTACT_NAMES))
+        return save_contact(cleaned, actor=by.actor, via=by.via, contact_id=contact.pk if contact else None)
+
+    def page_context(self, request: HttpRequest, contact: Contact | None) -> dict[str, Any]:
+        return {"tours": list(contact.tours.order_by("-starts_at")[:20])} if contact else {}

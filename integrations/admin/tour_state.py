@@ -1,0 +1,209 @@
+"""What the tour page shows: its stops and its buyer at every connection, with a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from integrations.models import (
+    Connection,
+    ConnectionState,
+    ExternalRef,
+    GateMode,
+    Operation,
+    OperationDependency,
+    State,
+    Tour,
+    TourStatus,
+    TourStop,
+)
+from integrations.routing import Route, connections_for
+
+from . import moments, wording
+from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, Tone, explain
+
+_OPERATION_FIELDS = (
+    "connection_id", "kind", "entity_type", "entity_id", "version", "state", "reason", "message", "blockers",
+    "in_doubt", "due_ms", "sent_ms", "cancel_requested",
+)  # fmt: skip
+# Claims read these; the page needs no others of a connection, least of all its secrets.
+_CONNECTION_FIELDS = (
+    "label", "provider", "scope", "office_id", "agent_id", "sync_from", "state", "state_reason", "hold_reason",
+    "hold_until_ms",
+)  # fmt: skip
+
+Key = tuple[int, str, int]
+"""connection id, entity type, entity id"""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRow:
+    """One stop and its line at each connection, in the order of `TourState.routes`."""
+
+    stop: TourStop
+    when: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class TourState:
+    """All of it; times are texts in the tour's zone."""
+
+    tour: Tour
+    zone: ZoneInfo
+    now: str
+    starts: str
+    routes: list[Route[Connection]]
+    stops: list[StopRow]
+    buyer: list[Line]
+
+    @property
+    def counts(self) -> list[tuple[Tone, int]]:
+        """How many stops-at-a-connection there are of each tone, in the tones' order."""
+        tones = [line.tone for row in self.stops for line in row.lines]
+        return [(tone, tones.count(tone)) for tone in Tone if tone in tones]
+
+
+def zone_of(tour: Tour) -> ZoneInfo:
+    return ZoneInfo(tour.time_zone)
+
+
+def load(tour: Tour, now_ms: int) -> TourState:
+    """Six queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
+    zone = zone_of(tour)
+    now = moments.at_ms(now_ms)
+    stops = list(tour.stops.order_by("sequence"))
+    connections = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
+    routes = connections_for(tour, connections)
+    facts = _Facts.load(tour, stops)
+    rows = [
+        StopRow(
+            stop,
+            moments.span(stop.appointment_start, stop.appointment_end, zone),
+            [facts.line(_stop_cell(tour, stop, route), "stop", stop.pk, route, now_ms, zone) for route in routes],
+        )
+        for stop in stops
+    ]
+    buyer = [facts.line(_buyer_cell(tour, route), "contact", tour.buyer_id, route, now_ms, zone) for route in routes]
+    return TourState(tour, zone, moments.clock(now, zone), _start(tour.starts_at, zone), routes, rows, buyer)
+
+
+def _start(instant: datetime, zone: ZoneInfo) -> str:
+    return f"{moments.day(instant, zone)}, {moments.clock(instant, zone, now=instant)}"
+
+
+def _stop_cell(tour: Tour, stop: TourStop, route: Route[Connection]) -> Cell:
+    why = _tour_not_standing(tour)
+    if not why and stop.appointment_status in ("denied", "cancelled"):
+        why = f"The stop is {stop.appointment_status}."
+    return Cell(standing=route.included and not why, included=route.included, route=route.reason, not_standing=why)
+
+
+def _buyer_cell(tour: Tour, route: Route[Connection]) -> Cell:
+    why = _tour_not_standing(tour)
+    return Cell(standing=route.included and not why, included=route.included, route=route.reason, not_standing=why)
+
+
+def _tour_not_standing(tour: Tour) -> str:
+    if tour.status == TourStatus.DRAFT:
+        return "The tour is a draft; it is sent once it is scheduled."
+    if tour.status == TourStatus.CANCELLED:
+        return "The tour is cancelled."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the database holds of these records."""
+
+    newest: dict[Key, Operation]
+    refs: dict[Key, str]
+    blockers: dict[int, Blocker]
+    gate_mode: str
+
+    @classmethod
+    def load(cls, tour: Tour, stops: Iterable[TourStop]) -> _Facts:
+        stop_ids = [stop.pk for stop in stops]
+        about_stops = {"entity_type": "stop", "entity_id__in": stop_ids}
+        about_buyer = {"entity_type": "contact", "entity_id": tour.buyer_id}
+        operations = Operation.objects.filter(**about_stops) | Operation.objects.filter(**about_buyer)
+        newest: dict[Key, Operation] = {}
+        for operation in operations.only(*_OPERATION_FIELDS).order_by("version", "id"):
+            key = (operation.connection_id, operation.entity_type, operation.entity_id)
+            newest[key] = operation
+        refs = ExternalRef.objects.filter(**about_stops) | ExternalRef.objects.filter(**about_buyer)
+        known = refs.filter(external_id__isnull=False)
+        return cls(
+            newest,
+            {
+                (row[0], row[1], row[2]): row[3] or ""
+                for row in known.values_list("connection_id", "entity_type", "entity_id", "external_id")
+            },
+            blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
+            GateMode.objects.values_list("mode", flat=True).first() or GateMode.Mode.NORMAL,
+        )
+
+    def line(
+        self, cell: Cell, entity_type: str, entity_id: int, route: Route[Connection], now_ms: int, zone: ZoneInfo
+    ) -> Line:
+        key = (route.connection.pk, entity_type, entity_id)
+        operation, external_id = self.newest.get(key), self.refs.get(key, "")
+        full = Cell(
+            # People stay in a CRM whatever becomes of a tour: a linked buyer is there.
+            standing=cell.standing or (entity_type == "contact" and bool(external_id)),
+            included=cell.included,
+            route=cell.route,
+            operation=facts_of(operation) if operation else None,
+            external_id=external_id,
+            blocker=self.blockers.get(operation.pk) if operation else None,
+            not_standing=cell.not_standing,
+        )
+        return explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
+
+
+def facts_of(operation: Operation) -> OperationFacts:
+    """The columns of an operation that `explain` reads."""
+    return OperationFacts(
+        id=operation.pk,
+        state=operation.state,
+        reason=operation.reason,
+        message=operation.message,
+        blockers=operation.blockers,
+        in_doubt=operation.in_doubt,
+        due_ms=operation.due_ms,
+        sent_ms=operation.sent_ms,
+        cancel_requested=operation.cancel_requested,
+    )
+
+
+def holder_of(connection: Connection, gate_mode: str) -> HolderFacts:
+    """The columns of a connection that `explain` reads."""
+    return HolderFacts(
+        state=ConnectionState(connection.state),
+        state_reason=connection.state_reason,
+        hold_reason=connection.hold_reason,
+        hold_until_ms=connection.hold_until_ms,
+        gate_mode=gate_mode,
+    )
+
+
+def blockers_of(operation_ids: Iterable[int]) -> dict[int, Blocker]:
+    """For each operation the one it waits for (a stuck one before others); one query."""
+    edges = OperationDependency.objects.filter(operation__in=list(operation_ids), settled=False)
+    found: dict[int, Blocker] = {}
+    for edge in edges.select_related("needs").order_by("id"):
+        known = found.get(edge.operation_id)
+        if known is None or (not known.stuck and edge.needs.state in _STUCK):
+            found[edge.operation_id] = _blocker(edge.needs)
+    return found
+
+
+_STUCK = (State.DEAD, State.CANCELLED, State.NEEDS_PERSON)
+
+
+def _blocker(needs: Operation) -> Blocker:
+    words = f"{wording.kind(needs.kind)}: {wording.state(needs.state).lower()}"
+    why = wording.reason(needs.reason)
+    return Blocker(needs.pk, f"{words} ({why})" if why else words, needs.state in _STUCK)

@@ -1,0 +1,33 @@
+"""The admin site of the product: its name, and a first page that says what waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+
+class RouterAdminSite(AdminSite):
+    """Django's admin with our overview on its first page."""
+
+    site_header = "REanna Router"
+    site_title = "REanna Router"
+    index_title = "Overview"
+    empty_value_display = "—"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The overview stands above the list of records, for those who may see operations."""
+        from integrations.admin import overview  # registers with this site, so it can only be imported after it
+
+        may_look = request.user.has_perm("integrations.view_operation")
+        context = {"overview": overview.load() if may_look else None}
+        return super().index(request, {**context, **(extra_context or {})})
+
+
+class RouterAdminConfig(AdminConfig):
+    """Makes that site the default one, which every `admin.register` uses."""
+
+    default_site = "reanna.admin_site.RouterAdminSite"
