@@ -92,6 +92,10 @@ class Crm:
             total += worked
         return total
 
+    def drain_once(self) -> int:
+        """One drain."""
+        return outbound.drain(self.engine, self.connection.pk).worked
+
     def sync(self, *tours: Tour) -> None:
         """Plans and sends."""
         self.plan(*tours)
