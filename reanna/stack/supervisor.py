@@ -57,9 +57,9 @@ class Deaths:
 
 
 class Supervisor:
-    """One running stack. `greet` is called once all is ready; what it returns is shown before the ready line."""
+    """One running stack. `greet` is called once all is ready, before the ready line."""
 
-    def __init__(self, options: plan.Options, lock: DataLock, redis_url: str, greet: Callable[[], str]) -> None:
+    def __init__(self, options: plan.Options, lock: DataLock, redis_url: str, greet: Callable[[], None]) -> None:
         self.options = options
         self.given_redis = redis_url
         self.greet = greet
@@ -105,9 +105,7 @@ class Supervisor:
         self._await("beat", lambda: any("beat: Starting" in line for line in self.logs["beat"].last), "")
         note = {"pid": _own_pid(), "environ": plan.shared_environ(self.options, redis_url)}
         runfile.write(self.options.data_dir, runfile.SUPERVISOR, note | {"address": self.options.address})
-        greeting = self.greet()
-        if greeting:
-            say(greeting)
+        self.greet()
         say(f"ready {self.options.address}/admin/")
 
     def _start_redis(self) -> str:

@@ -78,7 +78,7 @@ def eventually(holds: Callable[[], bool], within_s: float) -> bool:
 class Up:
     """A running `manage.py up`; its output goes to a file, so that nothing waits for a reader."""
 
-    def __init__(self, data: Path, output: Path) -> None:
+    def __init__(self, data: Path, output: Path, **environ: str) -> None:
         self.data = data
         self.output = output
         self.port, self.sandbox_port = free_port(), free_port()
@@ -87,7 +87,7 @@ class Up:
             self.popen = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "up", "--no-demo", *ports, "--data", str(data)],
                 cwd=ROOT,
-                env=clean_environ(),
+                env=clean_environ(**environ),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

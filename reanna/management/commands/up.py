@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from reanna import secrets_file
 from reanna.stack import ports
 from reanna.stack.lock import AlreadyRunningError, DataLock
+from reanna.stack.logs import say
 from reanna.stack.plan import Options
 from reanna.stack.redis_server import NoRedisError
 from reanna.stack.supervisor import StackError, Supervisor
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         try:
             ports.ensure_free(wanted.port, "web pages", "--port")
             ports.ensure_free(wanted.sandbox_port, "sandbox", "--sandbox-port")
-            Supervisor(wanted, lock, os.environ.get("REDIS_URL", ""), lambda: greeting(data_dir)).run()
+            Supervisor(wanted, lock, os.environ.get("REDIS_URL", ""), lambda: show_login(data_dir)).run()
         except ports.PortBusyError as error:
             raise CommandError(str(error), returncode=2) from error
         except (NoRedisError, StackError) as error:
@@ -65,10 +66,10 @@ def port(text: str) -> int:
     return number
 
 
-def greeting(data_dir: Path) -> str:
-    """The admin login, on the one start that made it; it is not kept anywhere in clear afterwards."""
+def show_login(data_dir: Path) -> None:
+    """Show the admin login on the one start that made it; it is not kept in clear afterwards."""
     password = secrets_file.admin_password(data_dir)
     if password is None:
-        return ""
+        return
+    say(f"login    user admin, password {password}  (shown only now; change it under the page's account menu)")
     secrets_file.forget_admin_password(data_dir)
-    return f"login    user admin, password {password}  (shown only now; change it under the page's account menu)"
