@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
@@ -32,7 +32,8 @@ class Runner:
         self.engine = engine
         self.sweep_s, self.settle_s = sweep_s, settle_s
         self._per_connection = (threads + 1) // 2
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="drain")
+        self._drainers = threads
+        self._queue: SimpleQueue[int | None] = SimpleQueue()
         self._running: Counter[int] = Counter()
         self._queued: Counter[int] = Counter()
         self._lock = threading.Lock()
@@ -43,10 +44,10 @@ class Runner:
     # --- life -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts the heartbeat and the timer."""
-        beat = threading.Thread(target=self.engine.run_heartbeat, args=(self._ended,), name="heartbeat", daemon=True)
-        timer = threading.Thread(target=self._run_timer, name="timer", daemon=True)
-        self._threads = [beat, timer]
+        """Starts the heartbeat, the timer and the threads that drain."""
+        named = [("heartbeat", lambda: self.engine.run_heartbeat(self._ended)), ("timer", self._run_timer)]
+        named += [(f"drain-{number}", self._run_drainer) for number in range(self._drainers)]
+        self._threads = [threading.Thread(target=target, name=name, daemon=True) for name, target in named]
         for thread in self._threads:
             thread.start()
 
@@ -55,9 +56,11 @@ class Runner:
         self.engine.stop()
         self._ended.set()
         self._wake.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for _ in range(self._drainers):
+            self._queue.put(None)
+        end = self.engine.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(end - self.engine.monotonic(), 0))
 
     # --- drains -----------------------------------------------------------------------------------------------
 
@@ -86,17 +89,19 @@ class Runner:
             if share > self._per_connection or self._ended.is_set():
                 return
             self._queued[connection_id] += 1
-        self._pool.submit(self._drain_queued, connection_id)
+        self._queue.put(connection_id)
 
-    def _drain_queued(self, connection_id: int) -> None:
-        with self._lock:
-            self._queued[connection_id] -= 1
-        close_old_connections()
-        try:
-            self.drain(connection_id)
-        except (DatabaseError, InterfaceError):
-            log.exception("a drain of connection %s met a database error; its leases will run out", connection_id)
-            connections.close_all()
+    def _run_drainer(self) -> None:
+        while (connection_id := self._queue.get()) is not None:
+            with self._lock:
+                self._queued[connection_id] -= 1
+            close_old_connections()
+            try:
+                self.drain(connection_id)
+            except (DatabaseError, InterfaceError):
+                log.exception("a drain of connection %s met a database error; its leases will run out", connection_id)
+                connections.close_all()
+        connections.close_all()
 
     def busy(self) -> bool:
         """Whether any drain runs or is queued."""

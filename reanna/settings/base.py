@@ -106,6 +106,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1.0,
     "visibility_timeout": 3600,
     "retry_policy": {"timeout": 1.0},
+    # A dead broker is told to the caller at once; whoever saves a tour does not wait for it to come back.
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
 }
 CELERY_BROKER_CONNECTION_TIMEOUT = 1.0
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -151,5 +156,8 @@ LOGGING = {
         # httpx logs whole URLs at INFO: query strings hold e-mail addresses.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # A line for each doorbell says nothing that the operations do not.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
     },
 }
