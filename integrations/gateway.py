@@ -117,6 +117,7 @@ class Link:
         self._wire.retire()
 
 
+# By connection: what the link was built from, and the link.
 _links: dict[int, tuple[str, Link]] = {}
 _links_lock = threading.Lock()
 # A child must not share its parent's sockets; closing them there would end the parent's TLS sessions.
@@ -126,12 +127,13 @@ os.register_at_fork(after_in_child=_links.clear)
 def open_connection(facts: ConnectionFacts, store: CredentialStore, gate: Admitting, settings: LinkSettings) -> Link:
     """The link of this connection: one a process while its facts stay the same, a new one when they change.
 
+    Facts with older secrets (a row read before a token was renewed) get the link that has the newer ones.
     Raises UnknownProviderError, and ValueError for limit overrides that `limits_of` refuses.
     """
     key = _key(facts, gate, settings)
     with _links_lock:
         held = _links.get(facts.id)
-        if held is not None and held[0] == key:
+        if held is not None and held[0] == key and held[1].facts.secrets_version >= facts.secrets_version:
             return held[1]
         link = Link(facts, store, gate, settings)
         _links[facts.id] = (key, link)
@@ -177,9 +179,9 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 def _key(facts: ConnectionFacts, gate: Admitting, settings: LinkSettings) -> str:
-    """A digest of everything a link is built from."""
+    """A digest of everything a link is built from, but the secrets."""
     parts = [
-        facts.provider, facts.account_key, dict(facts.config), dict(facts.limit_overrides), facts.secrets_version,
-        facts.base_url, id(gate), settings.connect_timeout_s, settings.total_deadline_s, settings.worker_threads,
+        facts.provider, facts.account_key, dict(facts.config), dict(facts.limit_overrides), facts.base_url, id(gate),
+        settings.connect_timeout_s, settings.total_deadline_s, settings.worker_threads,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -147,10 +147,5 @@ def forget_saved() -> None:
     _saved.clear()
 
 
-def forget_saved() -> None:
-    """Forget what this process believes is stored (a database was replaced under it)."""
-    _saved.clear()
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000

@@ -22,6 +22,7 @@ from integrations.operations.audit import Who
 
 from . import entities, moments, operation_story, wording
 from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
+from .tour_state import gate_mode, holder_of
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -93,10 +94,11 @@ class OperationList(ChangeList):
         super().get_results(request)
         rows = list(self.result_list)
         known = entities.about(rows)
-        now_ms = db_now()
+        now_ms, mode = db_now(), gate_mode()
         for row in rows:
             row.about_what = known[row.entity_type, row.entity_id]
             row.now_ms = now_ms
+            row.gate_mode = mode
         self.result_list = rows
 
 
@@ -109,7 +111,7 @@ class OperationAdmin(ReadOnly):
         "updated",
     )  # fmt: skip
     list_display_links = ("state_words",)
-    list_filter = (StateFilter, ReasonFilter, ConnectionFilter, KindFilter)
+    list_filter = (StateFilter, ConnectionFilter, KindFilter, ReasonFilter)
     search_fields = ("pk",)  # shows the search box; `get_search_results` searches
     search_help_text = "A tour's reference, a street, or an operation's number"
     ordering = ("-id",)
@@ -156,7 +158,8 @@ class OperationAdmin(ReadOnly):
 
     @admin.display(description="next time", ordering="due_ms")
     def next_time(self, operation: Any) -> str:
-        return operation_story.next_time(operation, operation.connection, operation.now_ms, operation.about_what.zone)
+        holder = holder_of(operation.connection, operation.gate_mode)
+        return operation_story.next_time(operation, holder, operation.now_ms, operation.about_what.zone)
 
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, operation: Operation) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from integrations.models import CLAIMABLE, Attempt, Connection, ExternalRef, GateMode, Operation, State
+from integrations.models import CLAIMABLE, Attempt, ConnectionState, ExternalRef, GateMode, Operation, State
 
 from . import entities, moments, wording
-from .sync_state import Cell, Line, explain
-from .tour_state import blockers_of, facts_of, holder_of
+from .sync_state import Cell, HolderFacts, Line, explain
+from .tour_state import blockers_of, facts_of, gate_mode, holder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         connection_id=operation.connection_id, entity_type=operation.entity_type, entity_id=operation.entity_id
     ).first()
     external_id = (ref.external_id if ref else "") or ""
-    mode = GateMode.objects.values_list("mode", flat=True).first() or GateMode.Mode.NORMAL
+    holder = holder_of(operation.connection, gate_mode())
     cell = Cell(
         standing=operation.state == State.SUCCEEDED and operation.reason != "nothing_to_do",
         included=True,
@@ -82,7 +82,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         external_id=external_id,
         blocker=blockers_of([operation.pk]).get(operation.pk) if operation.blockers else None,
     )
-    line = explain(cell, holder_of(operation.connection, mode), now_ms=now_ms, zone=zone)
+    line = explain(cell, holder, now_ms=now_ms, zone=zone)
     attempts = list(operation.tries.order_by("-id")[:100])
     return Story(
         operation=operation,
@@ -91,7 +91,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         state=wording.state(operation.state),
         kind=wording.kind(operation.kind),
         line=line,
-        next_time=next_time(operation, operation.connection, now_ms, zone),
+        next_time=next_time(operation, holder, now_ms, zone),
         created=moments.clock(operation.created_at, zone),
         settled=moments.clock(moments.at_ms(operation.settled_ms), zone) if operation.settled_ms else "",
         external_id=external_id,
@@ -128,7 +128,7 @@ def _can_be_cancelled(operation: Operation) -> bool:
     return operation.state in can and not operation.in_doubt
 
 
-def next_time(operation: Operation, connection: Connection, now_ms: int, zone: ZoneInfo) -> str:
+def next_time(operation: Operation, holder: HolderFacts, now_ms: int, zone: ZoneInfo) -> str:
     """When it may go on, or why that is not a matter of time."""
     if operation.state == State.LEASED:
         return "now"
@@ -138,11 +138,11 @@ def next_time(operation: Operation, connection: Connection, now_ms: int, zone: Z
         return "—"
     if operation.blockers:
         return "after what it waits for"
-    if connection.state != "active":
-        return f"when the connection is no longer {connection.get_state_display().lower()}"
-    until = max(operation.due_ms, connection.hold_until_ms)
+    if holder.state != ConnectionState.ACTIVE:
+        return f"when the connection is no longer {ConnectionState(holder.state).label.lower()}"
+    until = max(operation.due_ms, holder.hold_until_ms)
     if until <= now_ms:
-        return "now"
+        return "now" if holder.gate_mode == GateMode.Mode.NORMAL else "when Redis is back and counted in"
     clock = moments.clock(moments.at_ms(until), zone, now=moments.at_ms(now_ms))
     return f"in {moments.duration((until - now_ms) / 1000)} ({clock})"
 

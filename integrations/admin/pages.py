@@ -70,6 +70,10 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run ti
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:index"))
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def frame(self, request: HttpRequest, obj: models.Model | None, title: str, **more: Any) -> dict[str, Any]:
         """The context every page of ours needs."""
         return {

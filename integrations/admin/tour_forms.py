@@ -60,6 +60,7 @@ class TourForm(forms.Form):
         super().__init__(*args, **kwargs)
         for name in TOUR_NAMES:
             self.fields[name] = plain_field(field_of(Tour, name))
+        self.fields["starts_at"].help_text = "On a clock in the tour's time zone."
 
 
 StopFormSet = forms.formset_factory(StopForm, extra=0, max_num=MOST_STOPS, absolute_max=MOST_STOPS)

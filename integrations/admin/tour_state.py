@@ -142,7 +142,7 @@ class _Facts:
                 for row in known.values_list("connection_id", "entity_type", "entity_id", "external_id")
             },
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
-            GateMode.objects.values_list("mode", flat=True).first() or GateMode.Mode.NORMAL,
+            gate_mode(),
         )
 
     def line(
@@ -161,6 +161,11 @@ class _Facts:
             not_standing=cell.not_standing,
         )
         return explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
+
+
+def gate_mode() -> str:
+    """The mode the gate is in, as all processes see it."""
+    return GateMode.objects.values_list("mode", flat=True).first() or GateMode.Mode.NORMAL
 
 
 def facts_of(operation: Operation) -> OperationFacts:

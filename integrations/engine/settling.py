@@ -10,7 +10,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.models import Attempt, Connection, ConnectionState, ExternalRef, Operation, OperationDependency, State
+from integrations.models import (
+    Attempt,
+    AuditEvent,
+    Connection,
+    ConnectionState,
+    ExternalRef,
+    Operation,
+    OperationDependency,
+    State,
+)
 
 from . import states
 from .claims import Claim, columns_of, row_of
@@ -71,6 +80,8 @@ def settle(
             return _settle(claimed, ref, ending, figures, rand)
     except IntegrityError:
         # Another record of ours was linked to the same provider record between our look and this commit.
+        if not ending.acknowledged or not _linked_elsewhere(ref, ending.external_id):
+            raise
         clash = Ending(
             fact=Fact.MAPPED_ELSEWHERE,
             message=f"{ending.external_id} is linked to another record",
@@ -80,6 +91,15 @@ def settle(
         )
         with transaction.atomic():
             return _settle(claimed, ref, clash, figures, rand)
+
+
+def _linked_elsewhere(ref: ExternalRef | None, external_id: str | None) -> bool:
+    if ref is None:
+        return False
+    others = ExternalRef.objects.filter(
+        connection_id=ref.connection_id, resource=ref.resource, external_id=external_id
+    ).exclude(pk=ref.pk)
+    return others.exists()
 
 
 def _settle(
@@ -213,14 +233,26 @@ def move_edges(old_id: int, new_id: int) -> None:
 def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -> None:
     """What the try said about the whole connection."""
     if verdict.hold is Hold.AUTH:
-        Connection.objects.filter(pk=connection_id, state=ConnectionState.ACTIVE).update(
-            state=ConnectionState.AUTH_NEEDED, state_reason=ending.message[:200]
-        )
+        _ask_to_sign_in(connection_id, ending.message)
     elif verdict.hold is Hold.UNTIL:
         until = ending.until_ms if ending.until_ms is not None else until_ms
         hold(connection_id, verdict.reason, until)
     if ending.circuit_open and ending.circuit_until_ms is not None:
         hold(connection_id, "circuit_open", ending.circuit_until_ms)
+
+
+def _ask_to_sign_in(connection_id: int, message: str) -> None:
+    """Stops the connection until a person signs in; on record, for staff ask who stopped it."""
+    active = Connection.objects.filter(pk=connection_id, state=ConnectionState.ACTIVE)
+    if active.update(state=ConnectionState.AUTH_NEEDED, state_reason=message[:200]):
+        AuditEvent.objects.create(
+            via=AuditEvent.Via.SYSTEM,
+            verb="auth_needed",
+            object_type="connection",
+            object_id=connection_id,
+            after={"state": ConnectionState.AUTH_NEEDED},
+            reason=message[:500],
+        )
 
 
 def hold(connection_id: int, reason: str, until_ms: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from integrations.gateway import Link
@@ -11,6 +13,17 @@ from integrations.transport import Tally
 from .claims import Claim
 from .settling import Ending
 from .verdict import Fact
+
+SHORTEST_SECRET = 6
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
+
+
+def scrub(text: str, secrets: Mapping[str, object]) -> str:
+    """Words of a provider without what it may have echoed: the connection's secrets, authorization headers."""
+    for value in secrets.values():
+        if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, "•••")
+    return _BEARER.sub(r"\1 •••", text)
 
 
 @dataclass
@@ -40,4 +53,5 @@ class Try:
             "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
             "settle_s": self.link.kind(self.claim.operation.kind).settle_s,
         }
+        values["message"] = scrub(str(values.get("message", "")), self.connection.secrets)
         return Ending(fact=fact, **{**base, **values})  # type: ignore[arg-type]  # keywords checked by Ending itself

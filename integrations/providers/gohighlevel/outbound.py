@@ -117,9 +117,7 @@ class ContactLink:
         read = exchange.read("GET", f"/contacts/{quote(twin, safe='')}", headers=CONTACTS)
         person = _object(read, "contact") if read.is_success else {}
         if _id(person) == twin and mapping.likeness(wanted.body, person) is Likeness.OTHER:
-            message = (
-                f"contact {twin} has the same phone or e-mail but is another person, and the location {NO_DUPLICATES}"
-            )
+            message = f"contact {twin} with the same phone is another person, and the location {NO_DUPLICATES}"
             return Rejected(SLUG, message, response.status_code, _request_id(response))
         return NotProcessed(SLUG, f"contact {twin} was there already", response.status_code, _request_id(response))
 
