@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ValidationError
 
 from integrations.models import LIVE_STATUSES, ImportRun
+from integrations.models.localtime import wall_time
 from integrations.operations.tours import save_tours
 from integrations.operations.validation import AgentInput, ContactInput, TourInput, clean_stop, clean_tour, clean_zone
 
@@ -110,7 +111,7 @@ def _facts(tour: TourInput) -> list[str]:
     values = tour.values
     return [
         values["title"], buyer.first_name, buyer.last_name, buyer.email, buyer.phone, agent.name, agent.email,
-        values["time_zone"], values["starts_at"].isoformat(),
+        values["time_zone"], wall_time(values["starts_at"], ZoneInfo(values["time_zone"])).isoformat(timespec="minutes"),
     ]  # fmt: skip
 
 
