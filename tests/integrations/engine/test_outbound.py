@@ -8,7 +8,17 @@ import pytest
 
 from integrations.engine import claims, outbound
 from integrations.engine.claims import LeaseLost
-from integrations.models import Attempt, Connection, ConnectionState, Contact, ExternalRef, GateMode, Operation, State
+from integrations.models import (
+    Attempt,
+    AuditEvent,
+    Connection,
+    ConnectionState,
+    Contact,
+    ExternalRef,
+    GateMode,
+    Operation,
+    State,
+)
 from integrations.operations import operations as verbs
 from integrations.operations.audit import Who
 from tests.crm import Crm, make_tour, move
@@ -99,7 +109,8 @@ def test_a_stop_cancelled_before_it_was_sent_makes_no_request(crm: Crm, tomorrow
     stop.save()
     crm.sync(tour)
     assert crm.appointments() == []
-    assert [(o.version, o.state, o.reason) for o in Operation.objects.filter(kind="appointment.sync").order_by("pk")] == [
+    stops = Operation.objects.filter(kind="appointment.sync").order_by("pk")
+    assert list(stops.values_list("version", "state", "reason")) == [
         (1, "superseded", "newer_version"),
         (2, "succeeded", "nothing_to_do"),
     ]  # fmt: skip
@@ -485,3 +496,18 @@ def test_marking_sent_without_the_row_raises_and_writes_nothing(crm: Crm, tomorr
     with pytest.raises(LeaseLost):
         claims.mark_sent(claimed, ref=ref, version=1, digest="d", started_ms=1)
     assert Attempt.objects.count() == 0
+
+
+def test_a_secret_the_provider_echoes_is_not_kept(crm: Crm, tomorrow: datetime) -> None:
+    body = {"message": "key pit-demo-token is not for this, Authorization: Bearer abc.def"}
+    crm.sandbox.faults("status", status=422, body=body, match=POST_APPOINTMENT)
+    crm.sync(make_tour(tomorrow))
+    assert crm.operation().message == "key ••• is not for this, Authorization: Bearer •••"
+    assert Attempt.objects.get(operation=crm.operation()).message == crm.operation().message
+
+
+def test_a_refused_key_is_on_record(crm: Crm, tomorrow: datetime) -> None:
+    crm.sandbox.account(token="pit-another")
+    crm.sync(make_tour(tomorrow))
+    event = AuditEvent.objects.get(verb="auth_needed")
+    assert (event.via, event.object_id) == ("system", crm.connection.pk)

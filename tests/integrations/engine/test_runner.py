@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from integrations.engine import leases, runner as runner_module, sweep
+from integrations.engine import leases, process, sweep
+from integrations.engine import runner as runner_module
 from integrations.engine.clock import db_now
 from integrations.engine.runner import Runner
 from integrations.models import Connection, Lease, Operation, WorkerProcess
@@ -203,3 +204,16 @@ def test_the_batch_is_what_the_budget_and_the_lease_allow(crm: Crm) -> None:
     assert engine.batch_size(1, 20) == 1
     engine.note(2, seconds=10.0, budget=None)
     assert engine.batch_size(2, 20) == 3
+
+
+def test_two_processes_share_the_work_and_double_nothing(crm: Crm, running: Runner, tomorrow: datetime) -> None:
+    crm.plan(*[make_tour(tomorrow, stops=2) for _ in range(12)])
+    other = Runner(process.make_engine(), threads=4, sweep_s=10.0, settle_s=5.0)
+    running.start()
+    other.start()
+    try:
+        wait_for(all_settled, 60.0)
+    finally:
+        other.stop(5)
+    assert sorted(row["kind"] for row in crm.sandbox.effects()) == ["appointment"] * 24 + ["contact"] * 12
+    assert len({row["id"] for row in crm.sandbox.effects()}) == 36
