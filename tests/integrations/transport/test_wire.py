@@ -235,21 +235,21 @@ def test_a_header_that_is_none_stops_unsent_and_is_not_quoted(wire: DirectWire, 
 
 def test_no_free_connection_is_our_fault(peer: Peer) -> None:
     one = DirectWire(connections=1, ssl_context=httpx.create_ssl_context(trust_env=False))
-    # The only connection is held by an answer that nobody reads.
-    held = httpx.HTTPTransport.handle_request
-    peer.serve = lambda connection: peer.answer(connection, OK, OK)
-    from integrations.transport import wire as module
+    refused: list[NotSent] = []
 
-    module._calls.current = module._Call(time.monotonic() + 5, nothing)
-    try:
-        open_answer = held(one, request(peer.url))
-    finally:
-        module._calls.current = None
-    with pytest.raises(NotSent) as caught:
-        one.send(request(peer.url), deadline_s=5, first_byte=nothing)
-    open_answer.close()
+    def serve(connection: socket.socket) -> None:
+        peer.read_request(connection)
+        # The only connection is held by this request while the second one is tried.
+        with pytest.raises(NotSent) as caught:
+            one.send(request(peer.url), deadline_s=5, first_byte=nothing)
+        refused.append(caught.value)
+        connection.sendall(OK)
+
+    peer.serve = serve
+    assert one.send(request(peer.url), deadline_s=5, first_byte=nothing).is_success
     one.close()
-    assert caught.value.local is True
+    assert [error.local for error in refused] == [True]
+    assert peer.accepted == 1
 
 
 def test_a_proxy_in_the_environment_is_not_used(wire: DirectWire, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
