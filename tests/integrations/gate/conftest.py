@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from integrations.gate import Gate, Scope, Seed, connect
+from integrations.gate import Gate, Permit, Scope, Seed, connect
 from tests.redis_server import RedisServer
 
 _numbers = itertools.count(1)
@@ -108,3 +108,21 @@ def sleep_until(redis_now: Callable[[], int]) -> Callable[[int], None]:
             time.sleep(left / 1_000)
 
     return sleep
+
+
+@pytest.fixture
+def first_permit(redis_now: Callable[[], int]) -> Callable[[Gate, Scope, int], Permit]:
+    """Asks on and on: refused before that millisecond with just that answer, admitted from it on."""
+
+    def ask(gate: Gate, scope: Scope, until_ms: int) -> Permit:
+        while True:
+            before = redis_now()
+            got = gate.admit(scope)
+            if isinstance(got, Permit):
+                assert got.admitted_ms >= until_ms
+                return got
+            assert got.until_ms == until_ms
+            assert before < until_ms
+            time.sleep(0.002)
+
+    return ask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
@@ -11,7 +12,7 @@ import redis
 from integrations.gate import BreakerPolicy, BreakerState, Gate, Outcome, Permit, Reason, Refusal, Scope, Window
 
 WINDOWS = (Window("burst", 100, 1),)
-QUICK = BreakerPolicy(failures=3, open_s=0.2, max_open_s=0.5, probe_lease_s=0.3)
+QUICK = BreakerPolicy(failures=3, open_s=0.2, max_open_s=0.5, probe_lease_s=5)
 MINUTES_AWAY = BreakerPolicy(failures=3, open_s=30, max_open_s=600)
 
 
@@ -108,7 +109,7 @@ def test_one_probe_is_let_through_and_its_success_closes(
     assert (probe.probe_generation, probe.budget) == (1, 0)
     refusals = [make_gate().admit(scope) for _ in range(4)]
     assert {(r.reason, r.until_ms) for r in refusals if isinstance(r, Refusal)} == {
-        (Reason.CIRCUIT_OPEN, probe.admitted_ms + 300)
+        (Reason.CIRCUIT_OPEN, probe.admitted_ms + 5_000)
     }
     assert gate.report(probe, Outcome.OK) == BreakerState("closed", 0, 2, None, None)
     assert _permit(gate, scope).probe_generation is None
@@ -171,12 +172,12 @@ def test_open_time_doubles_up_to_its_cap_and_is_back_after_closing(
 
 
 def test_a_probe_whose_holder_died_comes_back_after_its_lease(gate: Gate, sleep_until: Callable[[int], None]) -> None:
-    scope = Scope("crm:died", WINDOWS, QUICK)
+    scope = Scope("crm:died", WINDOWS, replace(QUICK, probe_lease_s=0.6))
     sleep_until(_until(_opened(gate, scope)))
     dead = _permit(gate, scope)
     refused = gate.admit(scope)
     assert isinstance(refused, Refusal)
-    assert refused.until_ms == dead.admitted_ms + 300
+    assert refused.until_ms == dead.admitted_ms + 600
     sleep_until(refused.until_ms)
     heir = _permit(gate, scope)
     assert heir.probe_generation == 1

@@ -21,7 +21,7 @@ SCOPE = Scope("crm:outage", (Window("burst", 50, 1), Window("daily", 200_000, 86
 def test_a_frozen_redis_is_away_within_the_timeout(
     gate: Gate, make_gate: Callable[..., Gate], redis_server: RedisServer
 ) -> None:
-    hasty = make_gate(timeout_s=0.1)
+    hasty = make_gate(timeout_s=0.3)
     permit = hasty.admit(SCOPE)
     assert isinstance(permit, Permit)
     redis_server.freeze()
