@@ -109,9 +109,10 @@ def _facts(tour: TourInput) -> list[str]:
     assert isinstance(buyer, ContactInput)  # noqa: S101  this format names people, not ids
     assert isinstance(agent, AgentInput)  # noqa: S101
     values = tour.values
+    starts_at = wall_time(values["starts_at"], ZoneInfo(values["time_zone"])).isoformat(timespec="minutes")
     return [
         values["title"], buyer.first_name, buyer.last_name, buyer.email, buyer.phone, agent.name, agent.email,
-        values["time_zone"], wall_time(values["starts_at"], ZoneInfo(values["time_zone"])).isoformat(timespec="minutes"),
+        values["time_zone"], starts_at,
     ]  # fmt: skip
 
 
