@@ -70,6 +70,10 @@ def make_tour(starts_at: datetime, *, stops: int = 1, buyer: Contact | None = No
 class Crm:
     """One connection, an engine of this process, and the sandbox's journal as the oracle."""
 
+    tour: Tour
+    stop: TourStop
+    seen = 0
+
     def __init__(self, sandbox: SandboxServer, redis: RedisServer, connection: Connection) -> None:
         self.sandbox, self.redis, self.connection = sandbox, redis, connection
         self.engine: Engine = process.make_engine()
