@@ -12,7 +12,17 @@ from integrations.models import AuditEvent
 
 from .pages import ReadOnly
 
-_OBJECT_TYPES = ("agent", "connection", "contact", "feedback", "importrun", "office", "operation", "tour", "tourstop")
+_OBJECT_TYPES = {
+    "agent": "Agent",
+    "connection": "Connection",
+    "contact": "Buyer",
+    "feedback": "Feedback",
+    "importrun": "Import",
+    "office": "Office",
+    "operation": "Operation",
+    "tour": "Tour",
+    "tourstop": "Stop",
+}
 
 
 class ObjectTypeFilter(admin.SimpleListFilter):
@@ -22,7 +32,7 @@ class ObjectTypeFilter(admin.SimpleListFilter):
     parameter_name = "record"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name.capitalize()) for name in _OBJECT_TYPES]
+        return list(_OBJECT_TYPES.items())
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()

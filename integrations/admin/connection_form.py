@@ -8,8 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from cryptography.fernet import InvalidToken
 from django import forms
-from django.contrib.admin import site
-from django.contrib.admin.widgets import AdminTextInputWidget, AutocompleteSelect
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 
@@ -19,6 +18,7 @@ from integrations.operations.routes import Reach, RoutingFacts, reach
 from integrations.operations.values import clean_value
 from integrations.providers.base import ConfigField, Manifest
 
+from .choosing import one_of
 from .plain_forms import field_of, plain_field, shown
 
 UNREADABLE = "The stored secrets cannot be decrypted: check FERNET_KEYS."
@@ -63,12 +63,8 @@ class ConnectionForm(forms.Form):
     seen = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
     label = plain_field(field_of(Connection, "label"))
     scope = plain_field(field_of(Connection, "scope"), label="Serves")
-    office = forms.ModelChoiceField(
-        Office.objects.all(), required=False, widget=AutocompleteSelect(field_of(Connection, "office"), site)
-    )
-    agent = forms.ModelChoiceField(
-        Agent.objects.all(), required=False, widget=AutocompleteSelect(field_of(Connection, "agent"), site)
-    )
+    office = forms.ModelChoiceField(Office.objects.all(), required=False, widget=one_of(field_of(Connection, "office")))
+    agent = forms.ModelChoiceField(Agent.objects.all(), required=False, widget=one_of(field_of(Connection, "agent")))
     sync_from = plain_field(
         field_of(Connection, "sync_from"),
         required=False,

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
+from integrations.admin.choosing import is_id
 from integrations.models import Contact, Operation, TourStop
 
 UTC = ZoneInfo("UTC")
@@ -48,6 +49,6 @@ def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:
     buyers = Contact.objects.filter(tours__reference__istartswith=text)
     hits = Q(entity_type="stop", entity_id__in=stops.values("pk"))
     hits |= Q(entity_type="contact", entity_id__in=buyers.values("pk"))
-    if text.isascii() and text.isdigit() and len(text) < 19:
+    if is_id(text):
         hits |= Q(pk=int(text))
     return queryset.filter(hits)

@@ -21,6 +21,7 @@ from integrations.operations import operations
 from integrations.operations.audit import Who
 
 from . import entities, moments, operation_story, wording
+from .choosing import is_id
 from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
 from .tour_state import gate_mode, holder_of
 
@@ -83,8 +84,7 @@ class ConnectionFilter(admin.SimpleListFilter):
         value = self.value()
         if not value:
             return queryset
-        good = value.isascii() and value.isdigit() and len(value) < 19
-        return queryset.filter(connection_id=int(value)) if good else queryset.none()
+        return queryset.filter(connection_id=int(value)) if is_id(value) else queryset.none()
 
 
 class OperationList(ChangeList):

@@ -50,6 +50,7 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run ti
     save_on_top = False
     show_full_result_count = False
     actions = None
+    show_facets = admin.ShowFacets.NEVER  # each would cost a count over the whole table
 
     def change_url(self, object_id: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id])

@@ -14,6 +14,7 @@ from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.validation import clean_contact
 
+from .choosing import one_of
 from .forms_page import FormPage
 from .pages import Deletable, who
 from .plain_forms import field_of, plain_field, shown, typed
@@ -59,10 +60,12 @@ class AgentAdmin(Audited):
     list_filter = ("active", "office")
     list_select_related = ("office",)
     search_fields = ("name", "email__istartswith", "mls_id")
-    autocomplete_fields = ("office",)
     fields = ("name", "email", "mls_id", "office", "active")
     deleting = staticmethod(deletion.delete_agent)
     delete_instead = "An agent with tours or connections is refused: untick “active” instead."
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(db_field, request, **{**kwargs, "widget": one_of(db_field)})
 
 
 class ContactForm(forms.Form):

@@ -9,8 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.contrib.admin import site
-from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
@@ -20,6 +18,7 @@ from integrations.operations.audit import Who
 from integrations.operations.tour_saving import lock_stops, lock_tours
 from integrations.operations.validation import StopInput, TourInput, clean_stop, clean_tour, clean_zone
 
+from .choosing import one_of, some_of
 from .pages import put_on
 from .plain_forms import STOP_NAMES, StopForm, field_of, fieldsets_of, plain_field, shown, typed
 
@@ -41,19 +40,19 @@ class TourForm(forms.Form):
         Agent.objects.all(),
         label="Agent *",
         required=False,
-        widget=AutocompleteSelect(field_of(Tour, "agent"), site),
+        widget=one_of(field_of(Tour, "agent")),
     )
     buyer = forms.ModelChoiceField(
         Contact.objects.all(),
         label="Buyer *",
         required=False,
         help_text="The primary buyer.",
-        widget=AutocompleteSelect(field_of(Tour, "buyer"), site),
+        widget=one_of(field_of(Tour, "buyer")),
     )
     further_buyers = forms.ModelMultipleChoiceField(
         Contact.objects.all(),
         required=False,
-        widget=AutocompleteSelectMultiple(field_of(Tour, "further_buyers"), site),
+        widget=some_of(field_of(Tour, "further_buyers")),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,6 +61,9 @@ class TourForm(forms.Form):
             self.fields[name] = plain_field(field_of(Tour, name))
         self.fields["starts_at"].help_text = "On a clock in the tour's time zone."
 
+
+# What a browser sends for a stop that nobody filled in: its lists cannot send nothing.
+_UNTOUCHED = {name: field_of(TourStop, name).get_default() for name in STOP_NAMES if field_of(TourStop, name).choices}
 
 StopFormSet = forms.formset_factory(StopForm, extra=0, max_num=MOST_STOPS, absolute_max=MOST_STOPS)
 
@@ -82,7 +84,9 @@ class TourPage:
         form = TourForm(data, initial=_initial(tour, stops, zone))
         if tour is not None:
             del form.fields["reference"]
-        formset = StopFormSet(data, prefix="stops", initial=[{"stop_id": str(stop.pk)} for stop in stops] or None)
+        # A bound form says itself which stop it is about: the stored ones may have become others meanwhile.
+        which = None if data is not None else [{"stop_id": str(stop.pk)} for stop in stops]
+        formset = StopFormSet(data, prefix="stops", initial=which)
         formset.extra = SPARE_STOPS if stops else FRESH_STOPS
         by_id = {str(stop.pk): stop for stop in stops}
         for stop_form in formset.forms:
@@ -91,7 +95,7 @@ class TourPage:
                 stop_form.about(stop, zone)
             else:
                 stop_form.empty_permitted = True
-                stop_form.initial = {"appointment_status": "pending"}
+                stop_form.initial = _UNTOUCHED
         return cls(tour, stops, form, formset)
 
     @property
