@@ -46,9 +46,11 @@ class Deaths:
         self.quick = 0
         self.times: deque[float] = deque(maxlen=MANY_DEATHS)
 
-    def count(self, now: float, lived_s: float) -> float | None:
+    def count(self, now: float, lived_s: float, code: int) -> float | None:
         """Seconds to wait before the next start, or None when there should be none."""
-        self.quick = self.quick + 1 if lived_s < SETTLED_S else 1
+        # Nothing kills itself with SIGKILL: a person or the kernel did, and that says nothing of the program.
+        failed_quickly = lived_s < SETTLED_S and code != -signal.SIGKILL
+        self.quick = self.quick + 1 if failed_quickly else 1
         self.times.append(now)
         looping = len(self.times) == MANY_DEATHS and now - self.times[0] < WITHIN_S
         if self.quick > QUICK_DEATHS or looping:
@@ -163,7 +165,7 @@ class Supervisor:
             code = child.ended()
             if code is None:
                 continue
-            wait_s = self.deaths.setdefault(name, Deaths()).count(now, child.age_s())
+            wait_s = self.deaths.setdefault(name, Deaths()).count(now, child.age_s(), code)
             self._bury(name)
             if wait_s is None:
                 raise StackError(self._last_words(child, f"ended with {code}, again and again"))

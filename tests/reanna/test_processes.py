@@ -55,7 +55,7 @@ def test_web_serves_and_the_container_check_sees_it(tmp_path: Path, monkeypatch:
     ) as web:
         assert eventually(lambda: healthcheck.main() == 0, 30), (tmp_path / "web.txt").read_text()
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(address)  # noqa: S310 - our own loopback address
+            urllib.request.urlopen(address)
         assert refused.value.code == 400
         request = urllib.request.Request(address, headers={"Host": "reanna.example"})
         with urllib.request.urlopen(request) as answer:

@@ -17,29 +17,29 @@ from reanna.stack.supervisor import MANY_DEATHS, SETTLED_S, WITHIN_S, Deaths
 def test_quick_deaths_wait_longer_each_time_and_the_fourth_is_the_last() -> None:
     deaths = Deaths()
 
-    assert [deaths.count(now, 0.5) for now in (0.0, 2.0, 5.0, 10.0)] == [1.0, 2.0, 4.0, None]
+    assert [deaths.count(now, 0.5, 1) for now in (0.0, 2.0, 5.0, 10.0)] == [1.0, 2.0, 4.0, None]
 
 
 def test_a_death_after_a_settled_life_starts_the_count_anew() -> None:
     deaths = Deaths()
-    deaths.count(0.0, 0.5)
-    deaths.count(2.0, 0.5)
+    deaths.count(0.0, 0.5, 1)
+    deaths.count(2.0, 0.5, 1)
 
-    assert deaths.count(30.0, SETTLED_S) == 1.0
-    assert deaths.count(32.0, 0.5) == 2.0
+    assert deaths.count(30.0, SETTLED_S, 1) == 1.0
+    assert deaths.count(32.0, 0.5, 1) == 2.0
 
 
-def test_five_kills_of_a_worker_that_works_are_survived() -> None:
+def test_kills_from_outside_in_quick_succession_are_survived() -> None:
     deaths = Deaths()
 
-    assert [deaths.count(now, 8.0) for now in (10.0, 20.0, 30.0, 40.0, 50.0)] == [1.0] * 5
+    assert [deaths.count(now, 0.5, -9) for now in (1.0, 3.0, 5.0, 7.0, 9.0)] == [1.0] * 5
 
 
 def test_a_slow_loop_of_deaths_stops_as_well() -> None:
     deaths = Deaths()
     step = WITHIN_S / MANY_DEATHS - 1
 
-    waits = [deaths.count(number * step, step) for number in range(MANY_DEATHS)]
+    waits = [deaths.count(number * step, step, 1) for number in range(MANY_DEATHS)]
 
     assert waits == [1.0] * (MANY_DEATHS - 1) + [None]
 

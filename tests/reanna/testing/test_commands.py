@@ -41,6 +41,12 @@ def test_counts_come_from_the_report(tmp_path: Path) -> None:
     assert legs._counts(tmp_path / "absent.xml") == (0, 0, 0)
 
 
+def test_lines_and_branches_are_told_apart() -> None:
+    totals = {"covered_lines": 95, "num_statements": 100, "covered_branches": 17, "num_branches": 20}
+    assert legs.shares(totals) == (95.0, 85.0)
+    assert legs.shares(totals | {"covered_branches": 0, "num_branches": 0}) == (95.0, 100.0)
+
+
 def test_arguments_that_are_not_ours_go_to_pytest() -> None:
     options, rest = commands._parse(["tests/x", "-k", "window", "--leg", "postgres", "--co"])
     assert options.leg == ["postgres"]
