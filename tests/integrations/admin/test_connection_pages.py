@@ -1,0 +1,250 @@
+"""Connections: the form from the manifest, secrets that never come out, pausing and resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection as database
+from django.test import Client
+from django.urls import reverse
+
+from integrations.engine.clock import db_now
+from integrations.models import AuditEvent, Connection, Operation, Tour
+from tests.factories import AgentFactory, ConnectionFactory, OfficeFactory, OperationFactory
+from tests.integrations.admin.conftest import messages_of, page
+
+SECRET = "pit-0123456789-last"
+ADD = "/admin/integrations/connection/add/"
+
+
+def url(name: str, connection: Connection) -> str:
+    return reverse(f"admin:integrations_connection_{name}", args=[connection.pk])
+
+
+def form_data(**values: Any) -> dict[str, Any]:
+    return {
+        "label": "GoHighLevel", "scope": "brokerage", "sync_from": "2026-01-01T00:00", "location_id": "loc_9",
+        "calendar_id": "cal_9", "token": SECRET, **values,
+    }  # fmt: skip
+
+
+def unchanged(connection: Connection, **values: Any) -> dict[str, Any]:
+    data = form_data(
+        label=connection.label,
+        location_id=connection.config["location_id"],
+        calendar_id=connection.config["calendar_id"],
+    )
+    return {**data, "token": "", **values}
+
+
+def errors_of(answer: Any) -> dict[str, list[str]]:
+    assert answer.status_code == 200
+    return {name: list(errors) for name, errors in answer.context["form"].errors.items()}
+
+
+def break_secrets(connection: Connection) -> None:
+    """As after FERNET_KEYS was lost."""
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE integrations_connection SET secrets = %s WHERE id = %s", [b"gAAA-broken", connection.pk])
+
+
+# --- making and changing --------------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_made_and_its_tours_are_planned(staff: Client, tour: Tour) -> None:
+    staff.post(ADD, form_data())
+    made = Connection.objects.get()
+    assert (made.account_key, made.secrets, made.sync_from) == (
+        "loc_9",
+        {"token": SECRET},
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert Operation.objects.filter(connection=made).count() == 3
+
+
+def test_counting_first_saves_nothing(staff: Client, tour: Tour) -> None:
+    answer = staff.post(ADD, form_data(_count="1"))
+    assert "Saving brings in 1 tour," in answer.content.decode()
+    assert Connection.objects.count() == 0
+
+
+def test_a_typed_secret_does_not_come_back_with_an_error(staff: Client, db: None) -> None:
+    answer = staff.post(ADD, form_data(label=""))
+    assert list(errors_of(answer)) == ["label"]
+    assert SECRET not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", ""), ("label", "x" * 81), ("label", "a\x00"), ("scope", "world"), ("sync_from", "soon"),
+        ("location_id", ""), ("calendar_id", ""), ("location_id", "y" * 500), ("token", "t\x00"),
+        ("limit_burst", "0"), ("limit_burst", "101"), ("limit_burst", "9" * 5000), ("limit_daily", "many"),
+        ("office", "abc"), ("agent", "9" * 30),
+    ],
+)  # fmt: skip
+def test_bad_input_names_its_field_and_stores_nothing(staff: Client, db: None, field: str, value: str) -> None:
+    assert list(errors_of(staff.post(ADD, form_data(**{field: value})))) == [field]
+    assert Connection.objects.count() == 0
+
+
+def test_an_office_must_be_chosen_for_an_office_connection(staff: Client, db: None) -> None:
+    answer = staff.post(ADD, form_data(scope="office"))
+    assert "Choose the office that this connection serves." in answer.content.decode()
+
+
+def test_a_connection_of_an_agent(staff: Client, db: None) -> None:
+    agent = AgentFactory()
+    staff.post(ADD, form_data(scope="agent", agent=agent.pk))
+    assert Connection.objects.get().agent == agent
+
+
+def test_an_account_is_connected_once(staff: Client, crm_row: Connection) -> None:
+    answer = staff.post(ADD, form_data(location_id=crm_row.account_key))
+    assert errors_of(answer) == {"location_id": ["This account is connected already, as “Main CRM”."]}
+
+
+def test_the_page_shows_only_the_last_four_characters(staff: Client, crm_row: Connection) -> None:
+    text = page(staff, "connection_change", crm_row.pk)
+    assert "Set (ends in last); leave blank to keep." in text
+    assert SECRET not in text
+
+
+def test_a_short_secret_is_not_shown_at_all(staff: Client, crm_row: Connection) -> None:
+    Connection.objects.filter(pk=crm_row.pk).update(secrets={"token": "abcd"})
+    text = page(staff, "connection_change", crm_row.pk)
+    assert "too short to show any of it" in text
+    assert "abcd" not in text
+
+
+def test_the_end_of_a_hostile_secret_is_shown_as_text(staff: Client, crm_row: Connection) -> None:
+    Connection.objects.filter(pk=crm_row.pk).update(secrets={"token": "0123456789<b>x"})
+    assert "Set (ends in &lt;b&gt;x)" in page(staff, "connection_change", crm_row.pk)
+
+
+def test_a_blank_secret_keeps_what_is_stored(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("change", crm_row), unchanged(crm_row, label="Renamed"))
+    after = Connection.objects.get()
+    assert (after.label, after.secrets) == ("Renamed", {"token": SECRET})
+
+
+def test_a_new_secret_replaces_the_old_and_ends_auth_needed(staff: Client, crm_row: Connection) -> None:
+    Connection.objects.update(state="auth_needed", state_reason="401")
+    staff.post(url("change", crm_row), unchanged(crm_row, token="pit-another-secret-9999"))
+    after = Connection.objects.get()
+    assert (after.secrets, after.state) == ({"token": "pit-another-secret-9999"}, "active")
+
+
+def test_a_secret_is_removed_when_that_is_ticked(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("change", crm_row), unchanged(crm_row, forget=["token"]))
+    assert Connection.objects.get().secrets == {}
+
+
+def test_neither_message_nor_audit_hold_a_secret(staff: Client, crm_row: Connection) -> None:
+    answer = staff.post(url("change", crm_row), unchanged(crm_row, token="pit-another-secret-9999"))
+    told = " ".join(messages_of(answer))
+    for event in AuditEvent.objects.all():
+        told += f" {event.before} {event.after}"
+    assert "pit-" not in told
+
+
+def test_a_limit_is_lowered(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("change", crm_row), unchanged(crm_row, limit_burst="40"))
+    assert Connection.objects.get().limit_overrides == {"burst": 40}
+
+
+def test_another_start_shows_the_count_before_it_is_saved(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    data = unchanged(crm_row, sync_from="2028-01-01T00:00")
+    answer = staff.post(url("change", crm_row), data)
+    assert "leaves out 1," in answer.content.decode()
+    assert Connection.objects.get().sync_from == datetime(2026, 1, 1, tzinfo=UTC)
+    seen = answer.context["form"]["seen"].value()
+    staff.post(url("change", crm_row), {**data, "seen": seen})
+    assert Connection.objects.get().sync_from == datetime(2028, 1, 1, tzinfo=UTC)
+
+
+def test_secrets_that_cannot_be_decrypted_are_said(staff: Client, crm_row: Connection) -> None:
+    break_secrets(crm_row)
+    assert "The stored secrets cannot be decrypted: check FERNET_KEYS." in page(staff, "connection_change", crm_row.pk)
+
+
+def test_saving_over_secrets_that_cannot_be_decrypted_is_refused(staff: Client, crm_row: Connection) -> None:
+    break_secrets(crm_row)
+    answer = staff.post(url("change", crm_row), unchanged(crm_row, label="Renamed"))
+    assert "The stored secrets cannot be decrypted: check FERNET_KEYS." in answer.content.decode()
+
+
+def test_pausing_with_secrets_that_cannot_be_decrypted_is_refused(staff: Client, crm_row: Connection) -> None:
+    break_secrets(crm_row)
+    assert "cannot be decrypted" in staff.post(url("pause", crm_row)).content.decode()
+
+
+# --- the list -------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_state_hold_and_counts(staff: Client, crm_row: Connection) -> None:
+    Connection.objects.update(hold_reason="day_used", hold_until_ms=db_now() + 3_600_000)
+    for number in range(3):
+        OperationFactory(connection=crm_row, entity_id=number)
+    OperationFactory(connection=crm_row, entity_id=9, state="dead")
+    text = page(staff, "connection_changelist")
+    assert "limit for a day is used up; not before" in text
+    assert f'?connection={crm_row.pk}&amp;state=open">3</a>' in text
+    assert f'?connection={crm_row.pk}&amp;state=dead">1</a>' in text
+
+
+def test_the_list_works_when_no_secret_can_be_decrypted(staff: Client, crm_row: Connection) -> None:
+    break_secrets(crm_row)
+    assert "Main CRM" in page(staff, "connection_changelist")
+
+
+def test_the_lists_query_count_does_not_grow(
+    staff: Client, crm_row: Connection, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(10):
+        OperationFactory(connection=ConnectionFactory(scope="office", office=OfficeFactory()))
+    with django_assert_max_num_queries(6):
+        page(staff, "connection_changelist")
+
+
+# --- verbs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "before", "after"),
+    [("pause", "active", "paused"), ("resume", "paused", "active"), ("disable", "active", "disabled"),
+     ("resume", "disabled", "active")],
+)  # fmt: skip
+def test_verbs(staff: Client, crm_row: Connection, verb: str, before: str, after: str) -> None:
+    Connection.objects.update(state=before)
+    assert staff.get(url(verb, crm_row)).status_code == 200
+    assert Connection.objects.get().state == before
+    staff.post(url(verb, crm_row), {"reason": "because"})
+    connection = Connection.objects.get()
+    assert (connection.state, connection.state_reason) == (after, "because")
+
+
+def test_pausing_twice_is_audited_once(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("pause", crm_row))
+    answer = staff.post(url("pause", crm_row))
+    assert messages_of(answer)[-1] == "Pause “Main CRM”: it was so already."
+    assert AuditEvent.objects.count() == 1
+
+
+def test_a_used_connection_is_not_deleted(staff: Client, operation_of: Callable[..., Operation]) -> None:
+    connection = operation_of().connection
+    answer = staff.post(url("delete", connection))
+    assert "This connection has operations or links to CRM records. Disable it instead." in answer.content.decode()
+    assert Connection.objects.count() == 1
+
+
+def test_an_unused_connection_is_deleted(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("delete", crm_row))
+    assert Connection.objects.count() == 0
+
+
+def test_a_provider_that_does_not_exist_is_not_offered(staff: Client, db: None) -> None:
+    assert staff.get(ADD, {"provider": "../etc"}).status_code == 200
