@@ -144,7 +144,6 @@ class Environment:
             isinstance(stamp, dict)
             and stamp.get("python") == python_minor()
             and stamp.get(self.lock) == file_hash(self.lock_path(self.lock))
-            and self.python.exists()
             and self.fits_python()
         )
 
@@ -154,7 +153,7 @@ class Environment:
             config = (self.venv / "pyvenv.cfg").read_text()
         except OSError:
             return False
-        found = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+)", config, re.MULTILINE)
+        found = re.search(r"^version\s*=\s*(\d+\.\d+)", config, re.MULTILINE)
         return found is not None and found.group(1) == python_minor() and self.python.exists()
 
     def lock_path(self, lock: str) -> Path:
@@ -173,15 +172,14 @@ class Environment:
     def only_one(self) -> Iterator[None]:
         """Hold an advisory lock on the requirements folder (no file of its own to leave lying about)."""
         handle = os.open(self.root / "requirements", os.O_RDONLY)
-        try:
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(os.close, handle)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 say("Another process is installing packages; waiting for it.")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(handle)
 
     def create(self) -> None:
         """Make an empty virtual environment, with pip where this Python brings it."""
@@ -191,8 +189,7 @@ class Environment:
         else:
             say(f"Making {self.venv} with Python {sys.version.split()[0]}.")
         base = base_python()
-        with_pip = run([base, "-m", "venv", "--clear", str(self.venv)])
-        if with_pip.returncode == 0:
+        if run([base, "-m", "venv", "--clear", str(self.venv)]).returncode == 0:
             return
         # Debian without python3-venv: the module venv is there, ensurepip is not.
         without_pip = run([base, "-m", "venv", "--clear", "--without-pip", str(self.venv)])
@@ -362,10 +359,10 @@ def pip_environ() -> dict[str, str]:
 
 def cache_writable() -> bool:
     """Whether pip may keep its cache: the nearest existing folder on the way is ours and writable."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "pip"
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK | os.X_OK) and folder.stat().st_uid == os.geteuid()
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # never raises, unlike pathlib
+    while not os.path.exists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.access(folder, os.W_OK | os.X_OK) and os.stat(folder).st_uid == os.geteuid()
 
 
 def base_python() -> str:
