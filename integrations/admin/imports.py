@@ -42,9 +42,11 @@ class ImportRunAdmin(ReadOnly):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        run = None if object_id is None else self.found(request, object_id)
+        if object_id is None:
+            raise PermissionDenied
+        run = self.found(request, object_id)
         if run is None:
-            return self.gone(request, object_id or "")
+            return self.gone(request, object_id)
         if not self.has_view_permission(request, run) or request.method == "POST":
             raise PermissionDenied
         totals = ImportItem.objects.filter(run=run).values_list("entity_type", "created").annotate(n=Count("pk"))

@@ -32,12 +32,8 @@ def form_data(**values: Any) -> dict[str, Any]:
 
 
 def unchanged(connection: Connection, **values: Any) -> dict[str, Any]:
-    data = form_data(
-        label=connection.label,
-        location_id=connection.config["location_id"],
-        calendar_id=connection.config["calendar_id"],
-    )
-    return {**data, "token": "", **values}
+    """What the browser sends back of a connection nobody changed."""
+    return {**form_data(label=connection.label), **connection.config, "token": "", **values}
 
 
 def errors_of(answer: Any) -> dict[str, list[str]]:

@@ -118,9 +118,7 @@ def test_a_connection_that_does_not_send_is_named(staff: Client) -> None:
     assert [held.label for held in overview(staff).context["overview"].held] == ["Held", "Needs sign-in"]
 
 
-def test_the_first_pages_query_count_is_fixed(
-    staff: Client, crm_row: Connection, django_assert_max_num_queries: Any
-) -> None:
+def test_the_first_pages_query_count_is_fixed(staff: Client, django_assert_max_num_queries: Any) -> None:
     ConnectionFactory.create_batch(5)
     with django_assert_max_num_queries(8):
         overview(staff)
