@@ -1,10 +1,9 @@
 """From a bare Python 3.11 to the locked packages: a virtual environment, a hashed install, a stamp, `exec`.
 
 Standard library only, and loaded by path from `manage.py` (the package `reanna` imports what is not there
-yet). The stamp in the virtual environment names the hashes of the lock files it was installed from; the
-development lock is a superset of the base lock, so an environment stamped for development serves every
-command. A stamp is removed before an install starts and written after it ended, so an interrupted install is
-redone from an empty environment.
+yet). The stamp names the hashes of the lock files that were installed; the development lock is a superset of
+the base lock, so an environment stamped for development serves every command. A stamp is removed before an
+install and written after it, so an interrupted install is redone from an empty environment.
 """
 
 from __future__ import annotations
