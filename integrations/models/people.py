@@ -58,7 +58,10 @@ class Contact(Record):
 
     class Meta:
         ordering = ["last_name", "first_name", "id"]
-        indexes = [models.Index(fields=["email"]), models.Index(fields=["phone"])]
+        indexes = [
+            models.Index(models.functions.Lower("email"), name="contact_email_folded"),
+            models.Index(fields=["phone"]),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(email="") | ~Q(phone=""),

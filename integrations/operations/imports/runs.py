@@ -24,8 +24,9 @@ from .tally import Tally
 
 FORMATS: dict[str, ModuleType] = {tours.KIND: tours, feedback.KIND: feedback}
 MAX_TRANSACTION_ROWS = 120
-TARGET_S = 0.1
+TARGET_S = 0.08
 """Seconds a transaction should take: well below the 250 ms that one may hold SQLite's write lock."""
+GROWTH = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,8 @@ class Pace:
     largest: int = 50
 
     def took(self, seconds: float) -> None:
-        if seconds > TARGET_S:
-            self.size = max(1, self.size // 2)
-        elif seconds < TARGET_S / 3:
-            self.size = min(self.largest, self.size + 5)
+        fits = self.size * (TARGET_S / seconds if seconds > 0 else GROWTH)
+        self.size = max(1, min(int(fits), int(self.size * GROWTH) + 1, self.largest))
 
 
 @dataclass(frozen=True, slots=True)
