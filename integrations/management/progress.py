@@ -14,9 +14,7 @@ EVERY_S = 5.0
 class Progress:
     """One phase of work. `clock`: monotonic seconds."""
 
-    def __init__(
-        self, stream: TextIO, label: str, unit: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, stream: TextIO, label: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._label = label
         self._unit = unit

@@ -102,9 +102,7 @@ def disable(connection_id: int, *, actor: str, via: str, reason: str = "") -> bo
     return _set_state(connection_id, state, "connection.disable", actor=actor, via=via, reason=reason)
 
 
-def _set_state(
-    connection_id: int, state: ConnectionState, verb: str, *, actor: str, via: str, reason: str
-) -> bool:
+def _set_state(connection_id: int, state: ConnectionState, verb: str, *, actor: str, via: str, reason: str) -> bool:
     with transaction.atomic():
         connection = Connection.objects.select_for_update().get(pk=connection_id)
         before = RoutingFacts.of(connection)

@@ -60,9 +60,7 @@ def delete_agent(agent_id: int, *, actor: str, via: str) -> None:
     """Delete an agent without tours and connections. Raises NotPossible, Agent.DoesNotExist."""
     with transaction.atomic():
         agent = Agent.objects.select_for_update().get(pk=agent_id)
-        _delete(
-            "agent.delete", agent, "This agent has tours or connections. Untick “active” instead.", actor, via
-        )
+        _delete("agent.delete", agent, "This agent has tours or connections. Untick “active” instead.", actor, via)
 
 
 def delete_office(office_id: int, *, actor: str, via: str) -> None:

@@ -30,9 +30,7 @@ class RoutingFacts:
 
     @classmethod
     def of(cls, connection: Connection) -> RoutingFacts:
-        return cls(
-            connection.scope, connection.office_id, connection.agent_id, connection.sync_from, connection.state
-        )
+        return cls(connection.scope, connection.office_id, connection.agent_id, connection.sync_from, connection.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,7 @@ def check(rows: Iterator[Row], staging: Staging, error: Report, warning: Report)
             error(problem)
         bad += bool(problems)
     for agent, line, label, other, other_label in staging.overlaps():
-        warning(
-            Problem(line, "appointment_start", f"{agent} is at {other_label} (line {other}) when {label} begins.")
-        )
+        warning(Problem(line, "appointment_start", f"{agent} is at {other_label} (line {other}) when {label} begins."))
     return total, bad
 
 

@@ -116,9 +116,7 @@ def test_a_connection_has_a_known_state() -> None:
 def test_one_record_has_one_holder_at_a_connection() -> None:
     held = make.OperationFactory(state="leased", lease_until_ms=1)
 
-    _refused(
-        lambda: make.OperationFactory(connection=held.connection, state="leased", lease_until_ms=1, version=2)
-    )
+    _refused(lambda: make.OperationFactory(connection=held.connection, state="leased", lease_until_ms=1, version=2))
     make.OperationFactory(connection=held.connection, state="pending", version=3)
 
 

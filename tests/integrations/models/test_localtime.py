@@ -30,9 +30,7 @@ def test_a_time_that_clocks_skip_is_refused() -> None:
         to_instant(datetime(2026, 3, 8, 2, 30), LOS_ANGELES)
 
     assert caught.value.code == "time_missing"
-    assert caught.value.messages == [
-        "2026-03-08 02:30 does not exist in America/Los_Angeles: clocks skip it that day."
-    ]
+    assert caught.value.messages == ["2026-03-08 02:30 does not exist in America/Los_Angeles: clocks skip it that day."]
 
 
 def test_a_time_that_clocks_show_twice_is_refused() -> None:
@@ -40,9 +38,7 @@ def test_a_time_that_clocks_show_twice_is_refused() -> None:
         to_instant(datetime(2026, 11, 1, 1, 30), LOS_ANGELES)
 
     assert caught.value.code == "time_twice"
-    assert caught.value.messages == [
-        "2026-11-01 01:30 occurs twice in America/Los_Angeles: clocks go back that day."
-    ]
+    assert caught.value.messages == ["2026-11-01 01:30 occurs twice in America/Los_Angeles: clocks go back that day."]
 
 
 @pytest.mark.parametrize("hour", [0, 2, 3])

@@ -119,9 +119,7 @@ def test_progress_is_told(path: Path) -> None:
 
     _import(
         path,
-        watcher=Watcher(
-            checking=lambda *at: checking.append(at), applying=lambda *at: applying.append(at)
-        ),
+        watcher=Watcher(checking=lambda *at: checking.append(at), applying=lambda *at: applying.append(at)),
     )
 
     assert checking[-1] == (path.stat().st_size, path.stat().st_size)

@@ -127,9 +127,7 @@ def test_overlaps_of_one_agent_are_warned_of_and_imported() -> None:
     done = run_import(SMALL, heard)
 
     assert heard.errors == []
-    assert heard.warnings == [
-        "line 3, appointment_start: Ann Agent is at S-1 stop 1 (line 2) when S-2 stop 1 begins."
-    ]
+    assert heard.warnings == ["line 3, appointment_start: Ann Agent is at S-1 stop 1 (line 2) when S-2 stop 1 begins."]
     assert done.tally.created == 3
 
 

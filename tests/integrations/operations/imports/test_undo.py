@@ -72,9 +72,7 @@ def test_a_tour_that_someone_changed_since_is_left_to_them(tmp_path: Path) -> No
     plan = _undo(run)
 
     assert plan.cancel == ["A-2 Two homes"]
-    assert plan.left == [
-        "A-1 Two homes: someone changed it since; cancel and archive it yourself if it is not wanted."
-    ]
+    assert plan.left == ["A-1 Two homes: someone changed it since; cancel and archive it yourself if it is not wanted."]
     assert Tour.objects.get(reference="A-1").status == "scheduled"
 
 
