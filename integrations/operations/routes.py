@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from integrations.models import Connection, ConnectionState, Operation, Tour, TourStop
+from integrations.models import Agent, Connection, ConnectionState, Operation, Tour, TourStop
 from integrations.routing import TourFacts, connections_for
 
 from . import planning
@@ -56,16 +56,37 @@ def follow(connection_id: int, *, before: RoutingFacts | None) -> int:
     connection = Connection.objects.get(pk=connection_id)
     if connection.state == ConnectionState.DISABLED:
         return 0
-    ids = [pk for pk, _ in _turned(before, RoutingFacts.of(connection))]
-    for at in range(0, len(ids), _BATCH):
+    return _replan([pk for pk, _ in _turned(before, RoutingFacts.of(connection))], [connection])
+
+
+def follow_agent(agent_id: int, *, office_before: int | None) -> int:
+    """After an agent moved to another office: plan the agent's tours where an office's connection is concerned.
+
+    To be called after the change is committed; otherwise as `follow`. Raises Agent.DoesNotExist.
+    """
+    offices = {office_before, Agent.objects.get(pk=agent_id).office_id}
+    if len(offices) == 1:
+        return 0
+    concerned = Connection.objects.filter(office_id__in=[office for office in offices if office is not None])
+    connections = list(concerned.exclude(state=ConnectionState.DISABLED))
+    if not connections:
+        return 0
+    tours = Tour.objects.filter(agent_id=agent_id, archived_at__isnull=True)
+    return _replan(list(tours.order_by("pk").values_list("pk", flat=True)), connections)
+
+
+def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
+    for at in range(0, len(tour_ids), _BATCH):
         with transaction.atomic():
-            tours = lock_tours(pk__in=ids[at : at + _BATCH])
-            known = Operation.objects.filter(connection=connection, entity_type="stop", entity_id__in=_stop_ids(tours))
+            tours = lock_tours(pk__in=tour_ids[at : at + _BATCH])
+            known = Operation.objects.filter(
+                connection__in=connections, entity_type="stop", entity_id__in=_stop_ids(tours)
+            )
             # What was planned here before must be planned anew: a version rises, and an equal request is not sent.
             stops = TourStop.objects.filter(pk__in=list(known.values_list("entity_id", flat=True)))
             stops.update(version=F("version") + 1)
             planning.plan_tours(tours)
-    return len(ids)
+    return len(tour_ids)
 
 
 def _turned(before: RoutingFacts | None, after: RoutingFacts) -> Iterator[tuple[int, bool]]:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from integrations.models import AuditEvent, Connection, Operation, TourStop
 from integrations.operations import connections
-from integrations.operations.routes import Reach, RoutingFacts, follow, reach
+from integrations.operations.routes import Reach, RoutingFacts, follow, follow_agent, reach
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -223,3 +223,27 @@ def test_the_reach_of_a_change_is_known_before_it_is_made() -> None:
     assert reach(everything) == Reach(joining=1, leaving=0)
     assert reach(nothing, everything) == Reach(joining=0, leaving=1)
     assert reach(everything, everything) == Reach(joining=0, leaving=0)
+
+
+def test_an_agents_tours_follow_to_another_office() -> None:
+    old, new = make.OfficeFactory(), make.OfficeFactory()
+    stop = make.TourStopFactory(tour=make.TourFactory(agent=make.AgentFactory(office=old)))
+    of_old = make.ConnectionFactory(scope="office", office=old)
+    of_new = make.ConnectionFactory(scope="office", office=new)
+    follow(of_old.pk, before=None)
+    agent = stop.tour.agent
+    agent.office = new
+    agent.save()
+
+    assert follow_agent(agent.pk, office_before=old.pk) == 1
+
+    assert (_planned(of_old), _planned(of_new)) == ([(stop.pk, 1), (stop.pk, 2)], [(stop.pk, 2)])
+
+
+def test_an_agent_who_stays_or_whose_offices_have_no_connection_concerns_no_tour() -> None:
+    make.ConnectionFactory()
+    agent = make.AgentFactory(office=make.OfficeFactory())
+    make.TourStopFactory(tour=make.TourFactory(agent=agent))
+
+    assert follow_agent(agent.pk, office_before=agent.office_id) == 0
+    assert follow_agent(agent.pk, office_before=None) == 0
