@@ -52,8 +52,8 @@ class AuditEventAdmin(ReadOnly):
     fields = ("at", "actor", "via", "verb", "object_type", "object_id", "object_label", "was", "became", "reason")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """A record's own history is linked by these."""
-        return lookup in ("object_type__exact", "object_id__exact") or super().lookup_allowed(lookup, value, request)
+        """A record's own history is linked by its id."""
+        return lookup == "object_id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="before")
     def was(self, event: AuditEvent) -> str:

@@ -10,20 +10,23 @@ from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectM
 DIGITS = 18
 
 
-class _OnlyIds:
-    """Django's widgets look every value up again when a form is shown with its errors, also what is no id at all."""
-
-    def optgroups(self, name: str, value: list[str], attr: dict[str, Any] | None = None) -> Any:
-        good = [item for item in value if item == "" or is_id(str(item))]
-        return super().optgroups(name, good, attr)  # type: ignore[misc]  # the widget stands beside us in the MRO
-
-
-class OneOf(_OnlyIds, AutocompleteSelect):
+class OneOf(AutocompleteSelect):
     """One record, for a foreign key."""
 
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, _only_ids(value), attr)
 
-class SomeOf(_OnlyIds, AutocompleteSelectMultiple):
+
+class SomeOf(AutocompleteSelectMultiple):
     """Several records, for a many-to-many field."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        return super().optgroups(name, _only_ids(value), attr)
+
+
+def _only_ids(values: list[str]) -> list[str]:
+    """Django looks every value up again when a form is shown with its errors, also what is no id at all."""
+    return [value for value in values if value == "" or is_id(str(value))]
 
 
 def one_of(field: Any) -> OneOf:

@@ -143,6 +143,8 @@ class ConnectionAdmin(FormPage, Deletable):
             return True
         reach = form.reach()
         if reach is None:
+            if asked:
+                form.add_error(None, "Say first whom it serves and from when; then the tours can be counted.")
             return not asked
         seen = f"{reach.joining} {reach.leaving}"
         if not asked and (seen == "0 0" or seen == form.cleaned_data.get("seen")):

@@ -10,6 +10,7 @@ from cryptography.fernet import InvalidToken
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.html import format_html
 
 from integrations.models import Agent, Connection, ConnectionScope, Office
@@ -139,12 +140,16 @@ class ConnectionForm(forms.Form):
         """How many tours a save would bring in and leave out; None when what decides it is not filled in well."""
         data = self.values()
         try:
-            since = clean_value(field_of(Connection, "sync_from"), data.get("sync_from"), required=True)
+            start = data.get("sync_from", timezone.now())
+            since = clean_value(field_of(Connection, "sync_from"), start, required=True)
         except ValidationError:
             return None
         if since is None or data["scope"] not in ConnectionScope.values:
             return None
         before = RoutingFacts.of(self.connection) if self.connection else None
+        missing = {ConnectionScope.OFFICE: "office_id", ConnectionScope.AGENT: "agent_id"}.get(data["scope"], "")
+        if missing and data[missing] is None:
+            return None
         after = RoutingFacts(
             scope=data["scope"],
             office_id=data["office_id"] if data["scope"] == ConnectionScope.OFFICE else None,

@@ -33,15 +33,16 @@ def sentences(error: ValidationError | NotPossible) -> list[str]:
 
 
 def put_on(form: forms.BaseForm, error: ValidationError) -> None:
-    """Each message to its field; what names no field of this form goes to the top, with the name it has."""
+    """Each message to its field (`agent_id` is the field `agent`); what names none goes to the top, with its name."""
     if not hasattr(error, "error_dict"):
         form.add_error(None, error)
         return
-    for name, errors in error.error_dict.items():
+    for key, errors in error.error_dict.items():
+        name = key if key in form.fields else key.removesuffix("_id")
         for item in errors:
             known = name in form.fields and not form.fields[name].widget.is_hidden
             text = item.messages[0]
-            form.add_error(name if known else None, text if known or name == "__all__" else f"{name}: {text}")
+            form.add_error(name if known else None, text if known or name == "__all__" else f"{key}: {text}")
 
 
 class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -72,6 +73,10 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run ti
         return HttpResponseRedirect(reverse("admin:index"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+            # A database refuses such a text only when the query runs, which would be too late to say so.
+            self.message_user(request, "The address held a character that cannot be searched for.", messages.WARNING)
+            return HttpResponseRedirect(request.path)
         title = str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
@@ -112,7 +117,7 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run ti
 
 def history_url(obj: models.Model) -> str:
     """The audit trail of one record."""
-    query = {"object_type__exact": obj._meta.model_name, "object_id__exact": obj.pk}
+    query = {"record": obj._meta.model_name, "object_id__exact": obj.pk}
     return f"{reverse('admin:integrations_auditevent_changelist')}?{urlencode(query)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.models import (
@@ -34,6 +35,7 @@ _CONNECTION_FIELDS = (
     "hold_until_ms",
 )  # fmt: skip
 
+ConnectionRoute = Route[Any]  # of a Connection; model fields do not fit a Protocol with settable attributes
 Key = tuple[int, str, int]
 """connection id, entity type, entity id"""
 
@@ -55,7 +57,7 @@ class TourState:
     zone: ZoneInfo
     now: str
     starts: str
-    routes: list[Route[Connection]]
+    routes: list[ConnectionRoute]
     stops: list[StopRow]
     buyer: list[Line]
 
@@ -75,7 +77,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
-    connections = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
+    connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
     routes = connections_for(tour, connections)
     facts = _Facts.load(tour, stops)
     rows = [
@@ -94,14 +96,14 @@ def _start(instant: datetime, zone: ZoneInfo) -> str:
     return f"{moments.day(instant, zone)}, {moments.clock(instant, zone, now=instant)}"
 
 
-def _stop_cell(tour: Tour, stop: TourStop, route: Route[Connection]) -> Cell:
+def _stop_cell(tour: Tour, stop: TourStop, route: ConnectionRoute) -> Cell:
     why = _tour_not_standing(tour)
     if not why and stop.appointment_status in ("denied", "cancelled"):
         why = f"The stop is {stop.appointment_status}."
     return Cell(standing=route.included and not why, included=route.included, route=route.reason, not_standing=why)
 
 
-def _buyer_cell(tour: Tour, route: Route[Connection]) -> Cell:
+def _buyer_cell(tour: Tour, route: ConnectionRoute) -> Cell:
     why = _tour_not_standing(tour)
     return Cell(standing=route.included and not why, included=route.included, route=route.reason, not_standing=why)
 
@@ -146,7 +148,7 @@ class _Facts:
         )
 
     def line(
-        self, cell: Cell, entity_type: str, entity_id: int, route: Route[Connection], now_ms: int, zone: ZoneInfo
+        self, cell: Cell, entity_type: str, entity_id: int, route: ConnectionRoute, now_ms: int, zone: ZoneInfo
     ) -> Line:
         key = (route.connection.pk, entity_type, entity_id)
         operation, external_id = self.newest.get(key), self.refs.get(key, "")

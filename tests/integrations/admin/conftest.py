@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.urls import reverse
 
-from integrations.models import Connection, ExternalRef, Operation, Tour, TourStop
+from integrations.models import Connection, Operation, Tour, TourStop
 from tests.factories import ConnectionFactory, OperationFactory, TourFactory, TourStopFactory
 
 START = datetime(2027, 9, 14, 21, 0, tzinfo=UTC)
@@ -78,26 +77,3 @@ def operation_of(crm_row: Connection, tour: Tour) -> Callable[..., Operation]:
         return made
 
     return make
-
-
-def linked(connection: Connection, entity_type: str, entity_id: int, external_id: str) -> ExternalRef:
-    resource = "contact" if entity_type == "contact" else "appointment"
-    return ExternalRef.objects.create(
-        connection=connection,
-        entity_type=entity_type,
-        entity_id=entity_id,
-        resource=resource,
-        external_id=external_id,
-    )
-
-
-def page(client: Client, name: str, *args: Any, **query: Any) -> str:
-    """The text of an admin page of ours; it must be there."""
-    answer = client.get(reverse(f"admin:integrations_{name}", args=args), query)
-    assert answer.status_code == 200
-    return str(answer.content.decode())
-
-
-def messages_of(answer: Any) -> list[str]:
-    """What the redirect will tell."""
-    return [str(message) for message in answer.wsgi_request._messages]

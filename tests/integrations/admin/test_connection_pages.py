@@ -14,7 +14,7 @@ from django.urls import reverse
 from integrations.engine.clock import db_now
 from integrations.models import AuditEvent, Connection, Operation, Tour
 from tests.factories import AgentFactory, ConnectionFactory, OfficeFactory, OperationFactory
-from tests.integrations.admin.conftest import messages_of, page
+from tests.integrations.admin.browsing import messages_of, page
 
 SECRET = "pit-0123456789-last"
 ADD = "/admin/integrations/connection/add/"
@@ -89,7 +89,17 @@ def test_bad_input_names_its_field_and_stores_nothing(staff: Client, db: None, f
 
 def test_an_office_must_be_chosen_for_an_office_connection(staff: Client, db: None) -> None:
     answer = staff.post(ADD, form_data(scope="office"))
-    assert "Choose the office that this connection serves." in answer.content.decode()
+    assert errors_of(answer) == {"office": ["Choose the office that this connection serves."]}
+
+
+def test_what_is_not_filled_in_cannot_be_counted(staff: Client, db: None) -> None:
+    answer = staff.post(ADD, form_data(scope="agent", _count="1"))
+    assert "Say first whom it serves and from when" in answer.content.decode()
+
+
+def test_a_new_connection_without_a_start_serves_from_now(staff: Client, tour: Tour) -> None:
+    staff.post(ADD, form_data(sync_from=""))
+    assert Operation.objects.filter(connection__account_key="loc_9").count() == 3
 
 
 def test_a_connection_of_an_agent(staff: Client, db: None) -> None:

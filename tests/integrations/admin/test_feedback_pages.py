@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from integrations.models import AuditEvent, Feedback, Tour, TourStop
 from tests.factories import FeedbackFactory
-from tests.integrations.admin.conftest import page
+from tests.integrations.admin.browsing import page
 
 ADD = "/admin/integrations/feedback/add/"
 

@@ -21,7 +21,7 @@ from integrations.models import (
 )
 from integrations.operations import planning
 from tests.factories import ConnectionFactory, OperationFactory, TourStopFactory
-from tests.integrations.admin.conftest import linked, messages_of, page
+from tests.integrations.admin.browsing import linked, messages_of, page
 
 
 def url(name: str, tour: Tour, *more: Any) -> str:

@@ -13,7 +13,7 @@ from integrations.engine.clock import db_now
 from integrations.models import AuditEvent, Connection, GateMode, Operation, Tour
 from integrations.operations import tours
 from tests.factories import ConnectionFactory, ImportItemFactory, ImportRunFactory
-from tests.integrations.admin.conftest import page
+from tests.integrations.admin.browsing import page
 
 
 def test_a_run_shows_counts_items_and_what_was_left_out(staff: Client) -> None:
