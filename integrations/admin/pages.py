@@ -121,6 +121,21 @@ def history_url(obj: models.Model) -> str:
     return f"{reverse('admin:integrations_auditevent_changelist')}?{urlencode(query)}"
 
 
+class ArchivedFilter(admin.SimpleListFilter):
+    """In use, or put away."""
+
+    title = "archive"
+    parameter_name = "archived"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "In use"), ("yes", "Archived")]
+
+    def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        if self.value() not in ("no", "yes"):
+            return queryset
+        return queryset.filter(archived_at__isnull=self.value() == "no")
+
+
 class ReadOnly(Page):
     """Nothing of it is made, changed or deleted by hand."""
 

@@ -16,7 +16,7 @@ from integrations.operations.validation import clean_contact
 
 from .choosing import one_of
 from .forms_page import FormPage
-from .pages import Deletable, who
+from .pages import ArchivedFilter, Deletable, who
 from .plain_forms import field_of, plain_field, shown, typed
 
 CONTACT_NAMES = ("first_name", "last_name", "email", "phone")
@@ -82,7 +82,7 @@ class ContactAdmin(FormPage, Deletable):
     """Buyers."""
 
     list_display = ("__str__", "email", "phone", "archived")
-    list_filter = (("archived_at", admin.EmptyFieldListFilter),)
+    list_filter = (ArchivedFilter,)
     search_fields = ("first_name__istartswith", "last_name__istartswith", "email__istartswith", "phone__istartswith")
     ordering = ("last_name", "first_name", "id")
     deleting = staticmethod(deletion.delete_contact)

@@ -20,7 +20,7 @@ from integrations.operations import deletion, tours
 from integrations.operations.refusals import NotPossible
 
 from . import moments, tour_state
-from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
+from .pages import VIA, ArchivedFilter, Deletable, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
 
 
@@ -29,7 +29,7 @@ class TourAdmin(Deletable):
     """The change view is the tour's page; the form has a page of its own."""
 
     list_display = ("reference", "title", "starts", "status", "agent", "buyer", "stop_count", "archived")
-    list_filter = ("status", "agent__office", ("archived_at", admin.EmptyFieldListFilter))
+    list_filter = ("status", "agent__office", ArchivedFilter)
     search_fields = ("reference__istartswith", "title", "buyer__last_name__istartswith", "agent__name")
     search_help_text = "Reference, title, the buyer's last name or the agent's name"
     date_hierarchy = "starts_at"

@@ -233,6 +233,11 @@ def test_the_list_is_searched_by_reference(staff: Client, tour: Tour) -> None:
     assert f">{other.reference}<" not in text
 
 
+def test_the_list_is_filtered_by_what_is_archived(staff: Client, tour: Tour) -> None:
+    assert "T-100" not in page(staff, "tour_changelist", archived="yes")
+    assert "T-100" in page(staff, "tour_changelist", archived="no")
+
+
 def test_operations_of_another_entity_with_the_same_id_do_not_leak(
     staff: Client, tour: Tour, crm_row: Connection
 ) -> None:
