@@ -64,6 +64,31 @@ def tours_file(path: Path, *rows: dict[str, Any]) -> Path:
     return _write(path, TOUR_COLUMNS, ({**ROW, **row} for row in rows))
 
 
+def many_tours(path: Path, count: int) -> Path:
+    """`count` tours of three stops (every fifth of four), each with a buyer of its own; always the same file."""
+    return tours_file(path, *(_stop(tour, stop) for tour in range(count) for stop in range(4 if tour % 5 == 0 else 3)))
+
+
+def _stop(tour: int, stop: int) -> dict[str, Any]:
+    """One row of `many_tours`: every seventh stop is pending, every thirty-first cancelled, the rest confirmed."""
+    number = 4 * tour + stop
+    day, first = f"2027-03-{1 + tour % 28:02}", 9 + tour // 28 % 8
+    return {
+        "tour_ref": f"M-{tour:04}",
+        "title": f"Tour {tour}",
+        "buyer_first_name": f"Bea{tour}",
+        "buyer_email": f"bea{tour}@mail.example",
+        "buyer_phone": f"+1916556{tour:04}",
+        "agent_email": f"agent{tour % 7}@brokerage.example",
+        "starts_at": f"{day}T{first:02}:00",
+        "stop_sequence": str(stop + 1),
+        "street": f"{100 + number} High St",
+        "appointment_start": f"{day}T{first + stop:02}:00",
+        "appointment_end": f"{day}T{first + stop:02}:30",
+        "appointment_status": "cancelled" if number % 31 == 30 else "pending" if number % 7 == 6 else "confirmed",
+    }
+
+
 def feedback_file(path: Path, *rows: dict[str, Any]) -> Path:
     """A file of feedback at `path`; each row differs from ANSWER by what is given."""
     return _write(path, FEEDBACK_COLUMNS, ({**ANSWER, **row} for row in rows))
