@@ -6,12 +6,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 
 from integrations.models import Agent, Contact, Office
 from integrations.operations import audit, deletion
 from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
+from integrations.operations.routes import follow_agent
 from integrations.operations.validation import clean_contact
 
 from .choosing import one_of
@@ -64,8 +66,19 @@ class AgentAdmin(Audited):
     deleting = staticmethod(deletion.delete_agent)
     delete_instead = "An agent with tours or connections is refused: untick “active” instead."
 
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "office" in form.changed_data:
+            pk, before = obj.pk, form.initial.get("office")
+            # Tours are replanned in short transactions of their own, once the move is stored.
+            transaction.on_commit(lambda: _follow(pk, before))
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_foreignkey(db_field, request, **{**kwargs, "widget": one_of(db_field)})
+
+
+def _follow(agent_id: int, office_before: int | None) -> None:
+    follow_agent(agent_id, office_before=office_before)
 
 
 class ContactForm(forms.Form):

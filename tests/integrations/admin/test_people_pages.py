@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from integrations.models import Agent, AuditEvent, Contact, Office, Tour
-from tests.factories import AgentFactory, ContactFactory, OfficeFactory
+from integrations.models import Agent, AuditEvent, Contact, Office, Operation, Tour
+from tests.factories import AgentFactory, ConnectionFactory, ContactFactory, OfficeFactory
 from tests.integrations.admin.browsing import page
 
 
@@ -65,6 +65,19 @@ def test_an_agents_address_is_unique_without_case(staff: Client) -> None:
     answer = staff.post(url("agent", "add"), agent_data(email="ANN@brokerage.example"))
     assert answer.status_code == 200
     assert Agent.objects.count() == 1
+
+
+def test_the_tours_of_an_agent_who_moves_join_the_new_offices_connection(
+    staff: Client, tour: Tour, django_capture_on_commit_callbacks: Any
+) -> None:
+    office = OfficeFactory()
+    connection = ConnectionFactory(scope="office", office=office)
+    with django_capture_on_commit_callbacks(execute=True):
+        staff.post(
+            url("agent", "change", tour.agent_id),
+            agent_data(name=tour.agent.name, email=tour.agent.email, office=office.pk),
+        )
+    assert Operation.objects.filter(connection=connection).count() == 3
 
 
 def test_an_agent_with_tours_is_not_deleted(staff: Client, tour: Tour) -> None:
