@@ -87,6 +87,7 @@ def work(engine: Engine, connection: Connection, claimed: claims.Claim) -> Verdi
         resource=KINDS[operation.kind].resource,
     )
     attempt = Try(claimed, connection, link, ref, started_ms=db_now())
+    attempt.settle_s = max(engine.figures.settle_s, link.kind(operation.kind).settle_s)
     ending: Ending | None
     with link.use() as attempt.tally:
         ending = _ending(engine, attempt)
@@ -183,7 +184,7 @@ def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) ->
     """What can be settled without a request: no change, nothing to do, too early or impossible to look."""
     operation, ref = attempt.claim.operation, attempt.ref
     if operation.in_doubt:
-        earliest = (operation.sent_ms or 0) + int((engine.figures.total_deadline_s + kind.settle_s) * 1000)
+        earliest = (operation.sent_ms or 0) + int((engine.figures.total_deadline_s + attempt.settle_s) * 1000)
         if attempt.started_ms < earliest:
             return attempt.ending(Fact.SETTLING, until_ms=earliest)
         if not kind.has_lookup:

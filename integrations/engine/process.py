@@ -23,6 +23,7 @@ def figures(settings: conf.Settings) -> Figures:
         max_attempts=settings.max_attempts,
         backoff_base_s=settings.backoff_base_s,
         backoff_cap_s=settings.backoff_cap_s,
+        settle_s=settings.settle_s,
     )
 
 
@@ -48,6 +49,5 @@ def runner() -> Runner:
                 make_engine(),
                 threads=settings.worker_threads,
                 sweep_s=settings.sweep_s,
-                settle_s=settings.settle_s,
             )
         return _runner

@@ -54,6 +54,7 @@ def ending_of(error: Exception, attempt: Try) -> Ending:
                     status=error.status,
                     request_id=error.request_id,
                     retry_after_s=error.retry_after_s,
+                    credentials_version=error.credentials_version,
                 )
     words = type(error).__name__
     return attempt.ending(Fact.UNCERTAIN if sent else Fact.READ_FAILED, message=f"no answer: {words}")

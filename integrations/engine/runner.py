@@ -28,9 +28,9 @@ SHORTEST_SLEEP_S = 0.02
 class Runner:
     """Drains connections in this process: at most ⌈threads/2⌉ at a time for each, so that none starves the others."""
 
-    def __init__(self, engine: Engine, *, threads: int, sweep_s: float, settle_s: float) -> None:
+    def __init__(self, engine: Engine, *, threads: int, sweep_s: float) -> None:
         self.engine = engine
-        self.sweep_s, self.settle_s = sweep_s, settle_s
+        self.sweep_s = sweep_s
         self._per_connection = (threads + 1) // 2
         self._drainers = threads
         self._queue: SimpleQueue[int | None] = SimpleQueue()
@@ -136,7 +136,7 @@ class Runner:
         sweep.report_alive(self.engine.name, started_ms)
         self.engine.observe("in_sweep")
         if leases.take(SWEEPER, self.engine.name, int(self.sweep_s * 3000)):
-            recovered = sweep.recover_all(self.engine.figures, self.settle_s)
+            recovered = sweep.recover_all(self.engine.figures)
             if recovered:
                 log.warning("recovered %s operations whose worker was lost", recovered)
 

@@ -53,6 +53,7 @@ class Ending:
     circuit_open: bool = False
     circuit_until_ms: int | None = None
     settle_s: float = 0.0
+    credentials_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Figures:
     max_attempts: int
     backoff_base_s: float
     backoff_cap_s: float
+    settle_s: float = 5.0
 
 
 def backoff_ms(attempts: int, figures: Figures, rand: Callable[[], float]) -> int:
@@ -233,7 +235,7 @@ def move_edges(old_id: int, new_id: int) -> None:
 def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -> None:
     """What the try said about the whole connection."""
     if verdict.hold is Hold.AUTH:
-        _ask_to_sign_in(connection_id, ending.message)
+        _ask_to_sign_in(connection_id, ending)
     elif verdict.hold is Hold.UNTIL:
         until = ending.until_ms if ending.until_ms is not None else until_ms
         hold(connection_id, verdict.reason, until)
@@ -241,17 +243,22 @@ def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -
         hold(connection_id, "circuit_open", ending.circuit_until_ms)
 
 
-def _ask_to_sign_in(connection_id: int, message: str) -> None:
-    """Stops the connection until a person signs in; on record, for staff ask who stopped it."""
+def _ask_to_sign_in(connection_id: int, ending: Ending) -> None:
+    """Stops the connection until a person signs in; on record, for staff ask who stopped it.
+
+    Credentials given since the refused ones were used are left alone: they are tried first.
+    """
     active = Connection.objects.filter(pk=connection_id, state=ConnectionState.ACTIVE)
-    if active.update(state=ConnectionState.AUTH_NEEDED, state_reason=message[:200]):
+    if ending.credentials_version is not None:
+        active = active.filter(secrets_version=ending.credentials_version)
+    if active.update(state=ConnectionState.AUTH_NEEDED, state_reason=ending.message[:200]):
         AuditEvent.objects.create(
             via=AuditEvent.Via.SYSTEM,
             verb="auth_needed",
             object_type="connection",
             object_id=connection_id,
             after={"state": ConnectionState.AUTH_NEEDED},
-            reason=message[:500],
+            reason=ending.message[:500],
         )
 
 

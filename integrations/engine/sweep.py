@@ -11,9 +11,9 @@ from .settling import Figures
 WORKER_FORGOTTEN_MS = 86_400_000
 
 
-def recover_all(figures: Figures, settle_s: float) -> int:
+def recover_all(figures: Figures) -> int:
     """Ends every lease that ran out. Returns how many."""
-    settle_ms = int((figures.total_deadline_s + settle_s) * 1000)
+    settle_ms = int((figures.total_deadline_s + figures.settle_s) * 1000)
     total = 0
     while True:
         changed = claims.recover(db_now(), settle_ms=settle_ms)

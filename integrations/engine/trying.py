@@ -39,6 +39,7 @@ class Try:
     version: int = 0
     digest: str = ""
     sent_ms: int | None = None
+    settle_s: float = 0.0
 
     def ending(self, fact: Fact, **values: object) -> Ending:
         """An Ending with what this try knows filled in."""
@@ -51,7 +52,7 @@ class Try:
             "sent_ms": self.sent_ms,
             "circuit_open": breaker is not None and breaker.state != "closed",
             "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
-            "settle_s": self.link.kind(self.claim.operation.kind).settle_s,
+            "settle_s": self.settle_s,
         }
         values["message"] = scrub(str(values.get("message", "")), self.connection.secrets)
         return Ending(fact=fact, **{**base, **values})  # type: ignore[arg-type]  # keywords checked by Ending itself

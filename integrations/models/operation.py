@@ -88,7 +88,9 @@ class Operation(Record):
                 name="operation_claim",
                 condition=Q(state__in=CLAIMABLE, blockers=0),
             ),
-            models.Index(fields=["connection", "due_ms"], name="operation_due", condition=Q(state__in=CLAIMABLE, blockers=0)),
+            models.Index(
+                fields=["connection", "due_ms"], name="operation_due", condition=Q(state__in=CLAIMABLE, blockers=0)
+            ),
             models.Index(fields=["lease_until_ms"], name="operation_lease", condition=Q(state=State.LEASED)),
             models.Index(fields=["entity_type", "entity_id", "connection", "kind"], name="operation_entity"),
             models.Index(fields=["state", "connection"], name="operation_state"),

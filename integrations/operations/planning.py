@@ -39,12 +39,14 @@ PRIORITY_SOON, PRIORITY_NORMAL, PRIORITY_PAST = 50, 100, 150
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One operation to plan."""
+    """One operation to plan. `live`: it should stand there; what never stood and should not needs nothing."""
 
     kind: str
     entity_id: int
     version: int
     priority: int
+    live: bool = True
+    buyer_id: int | None = None
 
 
 def plan_tour(tour: Tour, *, import_run: ImportRun | None = None) -> list[Operation]:
@@ -63,7 +65,7 @@ def plan_tours(tours: Sequence[Tour], *, import_run: ImportRun | None = None) ->
     connections = list(Connection.objects.exclude(state=ConnectionState.DISABLED).order_by("pk"))
     for connection in connections:
         contacts: dict[int, Need] = {}
-        stops: dict[int, tuple[Need, int]] = {}
+        stops: dict[int, Need] = {}
         for tour in tours:
             included = connections_for(tour, [connection])[0].included
             _collect(tour, stops_of[tour.pk], included, contacts, stops)
@@ -76,7 +78,7 @@ def _collect(
     tour_stops: Iterable[TourStop],
     included: bool,
     contacts: dict[int, Need],
-    stops: dict[int, tuple[Need, int]],
+    stops: dict[int, Need],
 ) -> None:
     now = timezone.now()
     wants_buyer = included and tour.status not in ("draft", "cancelled")
@@ -87,9 +89,7 @@ def _collect(
         priority = PRIORITY_PAST if seconds < 0 else PRIORITY_SOON if seconds * 1000 < SOON_MS else PRIORITY_NORMAL
         most_urgent = min(most_urgent, priority)
         live = included and stop.live
-        # A stop that never stood there needs nothing when it is not live; `_plan_connection` knows what did.
-        version = stop.version if live else -stop.version
-        stops[stop.pk] = (Need("appointment.sync", stop.pk, version, priority), tour.buyer_id)
+        stops[stop.pk] = Need("appointment.sync", stop.pk, stop.version, priority, live, tour.buyer_id)
     if wants_buyer:
         old = contacts.get(tour.buyer_id)
         priority = min(most_urgent, old.priority) if old else most_urgent
@@ -99,34 +99,42 @@ def _collect(
 def _plan_connection(
     connection: Connection,
     contacts: dict[int, Need],
-    stops: dict[int, tuple[Need, int]],
+    stops: dict[int, Need],
     import_run: ImportRun | None,
 ) -> list[Operation]:
-    made: list[Operation] = []
+    make = _Maker(connection, import_run, db_now())
     planned_links = _newest(connection, "contact.link", contacts)
-    for contact_id, need in contacts.items():
-        if contact_id not in planned_links:
-            made.append(_insert(connection, need, import_run))
+    links = [make.operation(need) for pk, need in contacts.items() if pk not in planned_links]
+    Operation.objects.bulk_create(links)
     planned = _newest(connection, "appointment.sync", stops)
-    wanted = {pk: pair for pk, pair in stops.items() if _is_due(pair[0], planned.get(pk))}
-    blockers = _open_links(connection, {buyer for _, buyer in wanted.values()})
-    for pk, (need, buyer_id) in wanted.items():
-        live = Need(need.kind, need.entity_id, abs(need.version), need.priority)
-        operation = _insert(connection, live, import_run)
-        if pk in planned:
-            _after_older(operation)
-        if buyer_id in blockers:
-            _depend(operation, blockers[buyer_id])
-        made.append(operation)
-    if made:
+    wanted = [need for pk, need in stops.items() if _is_due(need, planned.get(pk))]
+    open_links = _open_links(connection, {need.buyer_id for need in wanted if need.buyer_id is not None})
+    blockers = [open_links.get(need.buyer_id or 0) for need in wanted]
+    syncs = [make.operation(need, blocked=link is not None) for need, link in zip(wanted, blockers, strict=True)]
+    Operation.objects.bulk_create(syncs)
+    waits = [(sync, link) for sync, link in zip(syncs, blockers, strict=True) if link is not None]
+    OperationDependency.objects.bulk_create(OperationDependency(operation=sync, needs=link) for sync, link in waits)
+    _hurry(waits)
+    for sync in syncs:
+        if sync.entity_id in planned:
+            _after_older(sync)
+    if links or syncs:
         ring_after_commit(connection.pk)
-    return made
+    return [*links, *syncs]
+
+
+def _hurry(waits: Iterable[tuple[Operation, Operation]]) -> None:
+    """What others wait for becomes as urgent as the most urgent of them."""
+    urgent: dict[int, int] = {}
+    for waiting, needs in waits:
+        urgent[needs.pk] = min(waiting.priority, urgent.get(needs.pk, needs.priority))
+    for priority in sorted(set(urgent.values())):
+        ids = [pk for pk, wanted in urgent.items() if wanted == priority]
+        Operation.objects.filter(pk__in=ids, priority__gt=priority).update(priority=priority)
 
 
 def _is_due(need: Need, planned: int | None) -> bool:
-    if planned is None:
-        return need.version > 0
-    return abs(need.version) > planned
+    return need.live if planned is None else need.version > planned
 
 
 def _newest(connection: Connection, kind: str, ids: Iterable[int]) -> dict[int, int]:
@@ -151,25 +159,37 @@ def _open_links(connection: Connection, contact_ids: set[int]) -> dict[int, Oper
     )
     waiting = contact_ids - linked
     # Locked: a link that settles meanwhile must either be seen as settled here or see the edge made here.
-    rows = Operation.objects.select_for_update().filter(
-        connection=connection, kind="contact.link", entity_type="contact", entity_id__in=waiting
-    ).exclude(state__in=(State.SUCCEEDED, State.SUPERSEDED))
+    rows = (
+        Operation.objects.select_for_update()
+        .filter(connection=connection, kind="contact.link", entity_type="contact", entity_id__in=waiting)
+        .exclude(state__in=(State.SUCCEEDED, State.SUPERSEDED))
+    )
     return {row.entity_id: row for row in rows.order_by("version")}
 
 
-def _insert(connection: Connection, need: Need, import_run: ImportRun | None) -> Operation:
-    entity_type = KINDS[need.kind].entity_type
-    return Operation.objects.create(
-        op_key=f"{connection.pk}:{need.kind}:{entity_type}:{need.entity_id}:v{need.version}",
-        connection=connection,
-        kind=need.kind,
-        entity_type=entity_type,
-        entity_id=need.entity_id,
-        version=need.version,
-        priority=need.priority,
-        due_ms=db_now(),
-        import_run=import_run,
-    )
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """New operations of one connection, not saved yet."""
+
+    connection: Connection
+    import_run: ImportRun | None
+    now_ms: int
+
+    def operation(self, need: Need, *, blocked: bool = False) -> Operation:
+        """`blocked`: one edge will be added; the caller adds it in the same transaction."""
+        entity_type = KINDS[need.kind].entity_type
+        return Operation(
+            op_key=f"{self.connection.pk}:{need.kind}:{entity_type}:{need.entity_id}:v{need.version}",
+            connection=self.connection,
+            kind=need.kind,
+            entity_type=entity_type,
+            entity_id=need.entity_id,
+            version=need.version,
+            priority=need.priority,
+            due_ms=self.now_ms,
+            blockers=1 if blocked else 0,
+            import_run=self.import_run,
+        )
 
 
 def _after_older(operation: Operation) -> None:
@@ -197,7 +217,7 @@ def _depend(operation: Operation, needs: Operation) -> None:
     OperationDependency.objects.create(operation=operation, needs=needs)
     Operation.objects.filter(pk=operation.pk).update(blockers=F("blockers") + 1)
     operation.blockers += 1
-    Operation.objects.filter(pk=needs.pk, priority__gt=operation.priority).update(priority=operation.priority)
+    _hurry([(operation, needs)])
 
 
 def plan_contact(contact: Contact) -> list[Operation]:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import httpx
 
-from .errors import AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
+from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
 
 BUSY_RETRY_S = 1.0
 LOST_RETRY_S = 5.0
@@ -65,11 +65,14 @@ class BearerToken(httpx.Auth):
         self._provider = provider
         self._store = store
         self._token = ""
+        self._version = 0
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if not self._token:
-            self._token = _sendable(self._provider, self._store.load().secrets.get("token", ""))
-        request.headers["Authorization"] = f"Bearer {self._token}"
+            credentials = self._store.load()
+            self._version = credentials.version
+            self._token = _sendable(self._provider, credentials.secrets.get("token", ""))
+        _sign(request, self._token, self._version)
         yield request
 
 
@@ -101,10 +104,11 @@ class OAuth2(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         token = self._current()
-        request.headers["Authorization"] = f"Bearer {token}"
+        _sign(request, token, self._version())
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            request.headers["Authorization"] = f"Bearer {self.renew(token)}"
+            renewed = self.renew(token)
+            _sign(request, renewed, self._version())
             yield request
 
     def renew(self, stale: str | None = None) -> str:
@@ -120,6 +124,9 @@ class OAuth2(httpx.Auth):
                 credentials = self._renewed(credentials)
         self._held = credentials
         return _sendable(self._provider, _access(credentials))
+
+    def _version(self) -> int | None:
+        return self._held.version if self._held else None
 
     def _current(self) -> str:
         if self._held is None:
@@ -147,7 +154,8 @@ class OAuth2(httpx.Auth):
     def _ask(self, old: Credentials) -> tuple[Mapping[str, str], datetime | None]:
         refresh, client_secret = old.secrets.get("refresh_token", ""), old.secrets.get("client_secret", "")
         if not (refresh and client_secret and self._client_id):
-            raise AuthError(self._provider, "client id, client secret or refresh token is missing")
+            message = "client id, client secret or refresh token is missing"
+            raise AuthError(self._provider, message, credentials_version=old.version)
         form = {
             **self._endpoint.extra,
             "grant_type": "refresh_token",
@@ -192,8 +200,14 @@ class OAuth2(httpx.Auth):
             return RateLimited(self._provider, words, status, retry_after_s=wait)
         definite = 400 <= status < 500 and status not in (408, 425)
         if definite:
-            return AuthError(self._provider, f"the access token cannot be renewed: {words}", status)
+            message = f"the access token cannot be renewed: {words}"
+            return AuthError(self._provider, message, status, credentials_version=old.version)
         return RefreshBusy(self._provider, words, status, retry_after_s=wait or LOST_RETRY_S)
+
+
+def _sign(request: httpx.Request, token: str, version: int | None) -> None:
+    request.headers["Authorization"] = f"Bearer {token}"
+    request.extensions[CREDENTIALS_EXTENSION] = version
 
 
 def _access(credentials: Credentials) -> str:

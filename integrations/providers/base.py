@@ -216,4 +216,3 @@ class Manifest:
     headers: Mapping[str, str] = field(default_factory=dict)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     mapping_version: int = 1
-    settle_s: float = 5.0

@@ -26,17 +26,23 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_TEXT = 300
+CREDENTIALS_EXTENSION = "reanna.credentials"
+"""Request extension: the version of the credentials that signed the request."""
 
 
 @dataclass(eq=False)
 class ProviderError(Exception):
-    """Carries what a person needs; `message` is the provider's own words, cut short, never a request of ours."""
+    """Carries what a person needs; `message` is the provider's own words, cut short, never a request of ours.
+
+    `credentials_version`: which of the connection's credentials were refused, so that newer ones are left alone.
+    """
 
     provider: str
     message: str
     status: int | None = None
     request_id: str = ""
     retry_after_s: float | None = None
+    credentials_version: int | None = None
 
     advice: ClassVar[str] = "Look at the operation's attempts."
 
@@ -132,4 +138,5 @@ def error_for(provider: str, response: httpx.Response, *, request_id: str = "", 
         503: NotProcessed,
     }
     kind = kinds.get(status) or (Rejected if 400 <= status < 500 else Uncertain)
-    return kind(provider, words_of(response), status, request_id, retry_after(response.headers))
+    used = response.request.extensions.get(CREDENTIALS_EXTENSION) if kind is AuthError else None
+    return kind(provider, words_of(response), status, request_id, retry_after(response.headers), used)

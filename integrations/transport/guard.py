@@ -7,8 +7,8 @@ The order of a write is
 and the last three run directly before the first byte (`Wire`).
 
 Every request carries `extensions["reanna.phase"]`: "read", "write" or "token"; a write also `"reanna.before_write"`.
-`before_write` runs once per sending: when a write is sent again after a 401 (definite: nothing was done) it is called
-again, so that the lease is looked at again.
+`before_write` runs again whenever time may have passed since: after a permit had to be asked for anew, and when a write
+is sent again after a 401 (definite: nothing was done). So the lease is always looked at directly before the socket.
 """
 
 from __future__ import annotations
@@ -177,6 +177,7 @@ class _Crossing:
         self._permit: Permit | None = None
         self._asked = 0.0
         self._delay_ms: int | None = None
+        self._asked_again = 0
 
     def admit(self) -> None:
         """Ask the gate. Raises Refused, GateUnreachable."""
@@ -197,26 +198,32 @@ class _Crossing:
         if self._before_write is not None:
             self._before_write()
             self.committed = True
-            self._hold_permit()
+            self._asked_again = 0
+            while self._hold_permit():
+                # Asking anew took time: what must be true directly before the socket (the lease) is looked at again.
+                self._before_write()
         self._delay_ms = self._elapsed_ms()
         self.started = True
 
-    def _hold_permit(self) -> None:
-        """The permit is within its guard, or a new one is asked for. Raises Refused when that does not help."""
-        for asked_again in range(MAX_ASKED_AGAIN + 1):
+    def _hold_permit(self) -> bool:
+        """The permit is within its guard, or a new one was asked for (True). Raises Refused when that does not help."""
+        renewed = False
+        while True:
             permit = self._permit
             if permit is None:
                 raise RuntimeError("no permit to hold")
             if self._elapsed_ms() <= permit.guard_ms:
-                return
+                return renewed
             # The first may have waited for a connection; one that expires at once means that asking itself is slow,
             # and the gate must learn it to widen the guard.
-            slow_ms = self._elapsed_ms() if asked_again else None
+            slow_ms = self._elapsed_ms() if self._asked_again else None
             self.report(Outcome.NOT_SENT, delay_ms=slow_ms)
-            if asked_again == MAX_ASKED_AGAIN:
+            if self._asked_again == MAX_ASKED_AGAIN:
                 until_ms = permit.admitted_ms + max(1000, permit.guard_ms)
                 raise Refused(Refusal(self._scope, Reason.RATE_LIMITED, until_ms), after_commit=self.committed)
             self.admit()
+            self._asked_again += 1
+            renewed = True
 
     def report(
         self, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reanna import env
 
 BASE_DIR = env.BASE_DIR
@@ -73,7 +75,6 @@ if env.read.str("DATABASE_URL", default=""):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     DATABASES = {"default": SQLITE}
-ATOMIC_REQUESTS = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -88,7 +89,8 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served from where they stand; production collects them.
+STATIC_ROOT: Path | None = None
 WHITENOISE_USE_FINDERS = True
 
 X_FRAME_OPTIONS = "DENY"

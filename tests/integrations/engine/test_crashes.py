@@ -37,7 +37,7 @@ def die_and_recover(crm: Crm, point: str, nth: int = 1) -> None:
     crm.engine.observe = lambda _name: None
     for _ in range(4):
         crm.pass_time(70)
-        sweep.recover_all(crm.engine.figures, 5.0)
+        sweep.recover_all(crm.engine.figures)
         crm.drain()
 
 
@@ -94,7 +94,7 @@ def test_a_row_that_kills_its_worker_three_times_is_poison_and_the_others_go_on(
             crm.drain()
         except Died:
             crm.pass_time(120)
-            sweep.recover_all(crm.engine.figures, 5.0)
+            sweep.recover_all(crm.engine.figures)
     crm.pass_time(120)
     crm.drain()
     poison.refresh_from_db()
@@ -110,5 +110,5 @@ def test_a_death_in_a_batch_leaves_the_innocent_their_attempts(crm: Crm, tomorro
     with pytest.raises(Died):
         crm.drain()
     crm.pass_time(120)
-    sweep.recover_all(crm.engine.figures, 5.0)
+    sweep.recover_all(crm.engine.figures)
     assert set(Operation.objects.filter(kind="contact.link").values_list("attempts", "state")) == {(0, "pending")}

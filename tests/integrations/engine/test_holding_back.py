@@ -227,3 +227,18 @@ def test_a_refused_key_is_on_record(crm: Crm, tomorrow: datetime) -> None:
     crm.sync(make_tour(tomorrow))
     event = AuditEvent.objects.get(verb="auth_needed")
     assert (event.via, event.object_id) == ("system", crm.connection.pk)
+
+
+def test_a_key_given_while_the_old_one_was_refused_is_tried(crm: Crm, tomorrow: datetime) -> None:
+    crm.sandbox.account(token="pit-new-token")
+    crm.plan(make_tour(tomorrow))
+
+    def sign_in(point: str) -> None:
+        if point == "before_success_commit" and Connection.objects.get().secrets_version == 1:
+            Connection.objects.update(secrets={"token": "pit-new-token"}, secrets_version=2)
+
+    crm.engine.observe = sign_in
+    crm.drain()
+    crm.connection.refresh_from_db()
+    assert crm.connection.state == ConnectionState.ACTIVE
+    assert [op for op, _ in crm.appointments()] == ["create"]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def running(crm: Crm) -> Iterator[Runner]:
-    runner = Runner(crm.engine, threads=4, sweep_s=10.0, settle_s=5.0)
+    runner = Runner(crm.engine, threads=4, sweep_s=10.0)
     yield runner
     runner.stop(5)
 
@@ -208,7 +208,7 @@ def test_the_batch_is_what_the_budget_and_the_lease_allow(crm: Crm) -> None:
 
 def test_two_processes_share_the_work_and_double_nothing(crm: Crm, running: Runner, tomorrow: datetime) -> None:
     crm.plan(*[make_tour(tomorrow, stops=2) for _ in range(12)])
-    other = Runner(process.make_engine(), threads=4, sweep_s=10.0, settle_s=5.0)
+    other = Runner(process.make_engine(), threads=4, sweep_s=10.0)
     running.start()
     other.start()
     try:

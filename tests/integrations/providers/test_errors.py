@@ -58,7 +58,8 @@ def test_retry_after_absent_is_none() -> None:
     ],
 )
 def test_a_status_is_read_by_https_own_meaning(status: int, linked: bool, kind: type[errors.ProviderError]) -> None:
-    error = errors.error_for("crm", httpx.Response(status, json={}), request_id="t1", linked=linked)
+    response = httpx.Response(status, json={}, request=httpx.Request("GET", "http://crm.example/"))
+    error = errors.error_for("crm", response, request_id="t1", linked=linked)
     assert (type(error), error.status, error.request_id) == (kind, status, "t1")
 
 

@@ -135,22 +135,57 @@ def test_an_unsendable_request_gives_the_slot_back(http: httpx.Client, gate: Scr
     assert gate.log == ["admit", Outcome.NOT_SENT]
 
 
+class LeaseOverError(Exception):
+    """What an engine raises when the row is no longer its own."""
+
+
 # --- the permit ----------------------------------------------------------------------------------------------------
 
 
-def test_a_permit_that_ran_out_while_committing_is_asked_for_again_without_committing_again(
+def test_a_permit_that_ran_out_while_committing_is_asked_for_again_and_the_lease_looked_at_again(
     http: httpx.Client, gate: ScriptedGate, clock: Clock, peer: Peer
 ) -> None:
     gate.guard_ms = 500
+    took = iter([0.6, 0.0])
 
     def before_write() -> None:
-        gate.log.append("commit")
-        clock.now += 0.6
+        gate.log.append("lease looked at")
+        clock.now += next(took)
 
     with counting() as tally:
         write(http, before_write)
-    assert gate.log == ["admit", "commit", Outcome.NOT_SENT, "admit", Outcome.OK]
+    assert gate.log == ["admit", "lease looked at", Outcome.NOT_SENT, "admit", "lease looked at", Outcome.OK]
     assert (len(peer.received), tally.calls) == (1, 1)
+
+
+def test_a_lease_that_ended_while_a_new_permit_was_asked_for_sends_nothing(
+    http: httpx.Client, gate: ScriptedGate, clock: Clock, peer: Peer
+) -> None:
+    gate.guard_ms = 500
+    seen: list[float] = []
+
+    def before_write() -> None:
+        if seen:
+            raise LeaseOverError
+        seen.append(clock.now)
+        clock.now += 120
+
+    with pytest.raises(LeaseOverError):
+        write(http, before_write)
+    assert peer.received == []
+    assert gate.log == ["admit", Outcome.NOT_SENT, "admit", Outcome.NOT_SENT]
+
+
+def test_a_permit_that_never_holds_gives_up(http: httpx.Client, gate: ScriptedGate, clock: Clock, peer: Peer) -> None:
+    gate.guard_ms = 500
+
+    def before_write() -> None:
+        clock.now += 0.6
+
+    with pytest.raises(Refused) as caught:
+        write(http, before_write)
+    assert caught.value.after_commit
+    assert peer.received == []
 
 
 def test_a_permit_at_the_edge_of_its_guard_still_holds(http: httpx.Client, gate: ScriptedGate, clock: Clock) -> None:
