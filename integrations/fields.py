@@ -11,7 +11,10 @@ import json
 from typing import Any
 
 import fernet_fields
+from cryptography.fernet import InvalidToken
 from django.db import models
+
+__all__ = ["EncryptedJSONField", "EncryptedTextField", "InvalidToken"]
 
 
 class _ExpressionSafe:

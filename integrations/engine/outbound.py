@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import httpx
 
 from integrations import wiring
+from integrations.fields import InvalidToken
 from integrations.gate import GateAway
+from integrations.gateway import Link
 from integrations.models import Attempt, Connection, ExternalRef
 from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
 from integrations.providers.errors import ProviderError
@@ -47,9 +49,10 @@ class Drained:
 def drain(engine: Engine, connection_id: int) -> Drained:
     """Works up to 20 operations or 2 s of one connection; hands the rest back."""
     result = Drained()
-    connection = Connection.objects.filter(pk=connection_id).first()
-    if connection is None:
+    opened = _open(engine, connection_id)
+    if opened is None:
         return result
+    connection, link = opened
     limit = engine.batch_size(connection_id, QUANTUM_OPERATIONS)
     before = engine.monotonic()
     owner = engine.new_owner()
@@ -66,7 +69,7 @@ def drain(engine: Engine, connection_id: int) -> Drained:
                 return result
             item = batch.pop(0)
             heart.progress()
-            verdict = work(engine, connection, heart.refreshed(item))
+            verdict = work(engine, connection, link, heart.refreshed(item))
             result.worked += 1
             if verdict is not None and verdict.hold is not Hold.NONE:
                 claims.hand_back(batch)  # a refusal that speaks for the whole connection: nobody asks again
@@ -75,11 +78,24 @@ def drain(engine: Engine, connection_id: int) -> Drained:
     return result
 
 
-def work(engine: Engine, connection: Connection, claimed: claims.Claim) -> Verdict | None:
+def _open(engine: Engine, connection_id: int) -> tuple[Connection, Link] | None:
+    """The connection and the way to its provider; None when it cannot be used: then a person is asked."""
+    try:
+        connection = Connection.objects.filter(pk=connection_id).first()
+        return None if connection is None else (connection, engine.link(connection))
+    except InvalidToken:
+        why = "The stored credentials cannot be decrypted: check FERNET_KEYS, or give them again."
+    except (LookupError, ValueError) as error:
+        # An unknown provider, a limit that does not exist: configuration that only a person can mend.
+        why = f"This connection cannot be used: {error}"
+    settling.ask_to_sign_in(connection_id, why)
+    return None
+
+
+def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Claim) -> Verdict | None:
     """One operation, from claimed to settled. None when it was lost to someone else meanwhile."""
     began = engine.monotonic()
     operation = claimed.operation
-    link = engine.link(connection)
     ref, _ = ExternalRef.objects.get_or_create(
         connection=connection,
         entity_type=operation.entity_type,
@@ -87,7 +103,6 @@ def work(engine: Engine, connection: Connection, claimed: claims.Claim) -> Verdi
         resource=KINDS[operation.kind].resource,
     )
     attempt = Try(claimed, connection, link, ref, started_ms=db_now())
-    attempt.settle_s = max(engine.figures.settle_s, link.kind(operation.kind).settle_s)
     ending: Ending | None
     with link.use() as attempt.tally:
         ending = _ending(engine, attempt)
@@ -129,6 +144,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     """Builds the request from the row as it is now, looks where it must, writes at most once."""
     operation, ref = attempt.claim.operation, attempt.ref
     kind = attempt.link.kind(operation.kind)
+    attempt.settle_s = max(engine.figures.settle_s, kind.settle_s)
     snapshot = snapshots.take(operation.entity_type, operation.entity_id, attempt.connection)
     needs, missing = _needs(attempt.connection, snapshot)
     facts = RefFacts(ref.external_id, ref.marker)

@@ -235,7 +235,7 @@ def move_edges(old_id: int, new_id: int) -> None:
 def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -> None:
     """What the try said about the whole connection."""
     if verdict.hold is Hold.AUTH:
-        _ask_to_sign_in(connection_id, ending)
+        ask_to_sign_in(connection_id, ending.message, credentials_version=ending.credentials_version)
     elif verdict.hold is Hold.UNTIL:
         until = ending.until_ms if ending.until_ms is not None else until_ms
         hold(connection_id, verdict.reason, until)
@@ -243,22 +243,22 @@ def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -
         hold(connection_id, "circuit_open", ending.circuit_until_ms)
 
 
-def _ask_to_sign_in(connection_id: int, ending: Ending) -> None:
+def ask_to_sign_in(connection_id: int, message: str, *, credentials_version: int | None = None) -> None:
     """Stops the connection until a person signs in; on record, for staff ask who stopped it.
 
-    Credentials given since the refused ones were used are left alone: they are tried first.
+    Credentials given since the refused ones (`credentials_version`) were used are left alone: they are tried first.
     """
     active = Connection.objects.filter(pk=connection_id, state=ConnectionState.ACTIVE)
-    if ending.credentials_version is not None:
-        active = active.filter(secrets_version=ending.credentials_version)
-    if active.update(state=ConnectionState.AUTH_NEEDED, state_reason=ending.message[:200]):
+    if credentials_version is not None:
+        active = active.filter(secrets_version=credentials_version)
+    if active.update(state=ConnectionState.AUTH_NEEDED, state_reason=message[:200]):
         AuditEvent.objects.create(
             via=AuditEvent.Via.SYSTEM,
             verb="auth_needed",
             object_type="connection",
             object_id=connection_id,
             after={"state": ConnectionState.AUTH_NEEDED},
-            reason=ending.message[:500],
+            reason=message[:500],
         )
 
 

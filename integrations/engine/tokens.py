@@ -10,10 +10,13 @@ from datetime import datetime, timedelta
 import httpx
 
 from integrations import wiring
+from integrations.fields import InvalidToken
 from integrations.models import Connection, ConnectionState
 from integrations.providers.auth import renew_at
 from integrations.providers.errors import AuthError, ProviderError
 from integrations.transport import TransportRefusal
+
+from .settling import ask_to_sign_in
 
 MARGIN = timedelta(minutes=30)
 
@@ -27,7 +30,7 @@ def refresh_due(now: datetime, *, random: Callable[[], float] = random.random) -
     and at the latest to the first 401.
     """
     renewed = 0
-    soon = Connection.objects.filter(state=ConnectionState.ACTIVE, token_expires_at__lte=now + MARGIN)
+    soon = Connection.objects.defer("secrets").filter(state=ConnectionState.ACTIVE, token_expires_at__lte=now + MARGIN)
     for connection in soon.order_by("token_expires_at"):
         expires_at = connection.token_expires_at
         if expires_at is not None and renew_at(expires_at, margin=MARGIN, random=random) <= now:
@@ -40,10 +43,10 @@ def _renew(connection: Connection) -> bool:
         return wiring.link(connection).renew_token()
     except AuthError as error:
         logger.warning("connection %s must sign in again: %s", connection.pk, error)
-        # Credentials that a person gave meanwhile have another version and are left alone.
-        Connection.objects.filter(
-            pk=connection.pk, state=ConnectionState.ACTIVE, secrets_version=connection.secrets_version
-        ).update(state=ConnectionState.AUTH_NEEDED, state_reason=str(error)[:200])
+        ask_to_sign_in(connection.pk, str(error), credentials_version=connection.secrets_version)
+    except InvalidToken:
+        logger.warning("the credentials of connection %s cannot be decrypted", connection.pk)
+        ask_to_sign_in(connection.pk, "The stored credentials cannot be decrypted: check FERNET_KEYS.")
     except (ProviderError, TransportRefusal, httpx.TransportError) as error:
         logger.info("the token of connection %s is renewed later: %s", connection.pk, error)
     return False

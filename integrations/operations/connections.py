@@ -13,6 +13,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from integrations.fields import InvalidToken
 from integrations.models import Agent, Connection, ConnectionScope, ConnectionState, Office, Operation
 from integrations.providers import registry
 from integrations.providers.base import ConfigField, Manifest
@@ -63,17 +64,18 @@ def update_connection(
     cancelled at the CRM. Raises ValidationError naming each field, Connection.DoesNotExist.
     """
     with transaction.atomic():
-        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
         before = RoutingFacts.of(connection)
         manifest = _manifest(connection.provider)
         cleaned = _Cleaned(manifest, data, connection, new=False)
         changes = changes_of(connection, cleaned.values)
         _refuse_another_account(connection, changes, manifest)
-        secrets = {**connection.secrets, **cleaned.secrets}
+        stored = _readable(connection)
+        secrets = {**stored, **cleaned.secrets}
         for name in forget_secrets:
             secrets.pop(name, None)
-        new_secrets = sorted(name for name in secrets if secrets[name] != connection.secrets.get(name))
-        gone = sorted(connection.secrets.keys() - secrets.keys())
+        new_secrets = sorted(name for name in secrets if secrets[name] != stored.get(name))
+        gone = sorted(stored.keys() - secrets.keys())
         _apply(connection, changes)
         if new_secrets or gone:
             changes |= _new_secrets(connection, secrets)
@@ -104,7 +106,7 @@ def disable(connection_id: int, *, actor: str, via: str, reason: str = "") -> bo
 
 def _set_state(connection_id: int, state: ConnectionState, verb: str, *, actor: str, via: str, reason: str) -> bool:
     with transaction.atomic():
-        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
         before = RoutingFacts.of(connection)
         if connection.state == state:
             return False
@@ -117,6 +119,15 @@ def _set_state(connection_id: int, state: ConnectionState, verb: str, *, actor: 
     if before.state == ConnectionState.DISABLED:
         follow(connection_id, before=before)
     return True
+
+
+def _readable(connection: Connection) -> dict[str, str]:
+    """The stored secrets; none when the keys they were written with are gone, so that new ones can be given."""
+    try:
+        stored: dict[str, str] = connection.secrets
+    except InvalidToken:
+        return {}
+    return stored
 
 
 class _Cleaned:

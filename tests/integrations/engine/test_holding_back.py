@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+from django.db import connection as database
 
 from integrations.engine import claims, outbound
 from integrations.engine.claims import LeaseLost
@@ -242,3 +243,43 @@ def test_a_key_given_while_the_old_one_was_refused_is_tried(crm: Crm, tomorrow: 
     crm.connection.refresh_from_db()
     assert crm.connection.state == ConnectionState.ACTIVE
     assert [op for op, _ in crm.appointments()] == ["create"]
+
+
+def test_credentials_that_cannot_be_decrypted_ask_for_a_person(crm: Crm, tomorrow: datetime) -> None:
+    crm.plan(make_tour(tomorrow))
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE integrations_connection SET secrets = %s", [b"not a token"])
+    assert crm.drain() == 0
+    row = Connection.objects.defer("secrets").get()
+    assert (row.state, "FERNET_KEYS" in row.state_reason) == (ConnectionState.AUTH_NEEDED, True)
+    assert crm.requests() == []
+
+
+@pytest.mark.parametrize(
+    "broken", [{"provider": "nobody"}, {"limit_overrides": {"nothing": 5}}, {"limit_overrides": {"burst": "many"}}]
+)
+def test_a_connection_that_cannot_be_opened_asks_for_a_person_and_claims_nothing(
+    crm: Crm, tomorrow: datetime, broken: dict[str, object]
+) -> None:
+    crm.plan(make_tour(tomorrow))
+    Connection.objects.update(**broken)
+    assert crm.drain() == 0
+    row = Connection.objects.get()
+    assert row.state == ConnectionState.AUTH_NEEDED
+    assert row.state_reason.startswith("This connection cannot be used: ")
+    assert set(Operation.objects.values_list("state", "attempts")) == {("pending", 0)}
+
+
+@pytest.mark.parametrize(
+    "broken", [{"provider": "nobody"}, {"limit_overrides": {"nothing": 5}}, {"limit_overrides": {"burst": "many"}}]
+)
+def test_a_connection_that_cannot_be_opened_asks_for_a_person_and_claims_nothing(
+    crm: Crm, tomorrow: datetime, broken: dict[str, object]
+) -> None:
+    crm.plan(make_tour(tomorrow))
+    Connection.objects.update(**broken)
+    assert crm.drain() == 0
+    row = Connection.objects.get()
+    assert row.state == ConnectionState.AUTH_NEEDED
+    assert row.state_reason.startswith("This connection cannot be used: ")
+    assert set(Operation.objects.values_list("state", "attempts")) == {("pending", 0)}

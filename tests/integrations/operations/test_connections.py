@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection as database
 
 from integrations.models import AuditEvent, Connection, Operation, TourStop
 from integrations.operations import connections
@@ -247,3 +248,13 @@ def test_an_agent_who_stays_or_whose_offices_have_no_connection_concerns_no_tour
 
     assert follow_agent(agent.pk, office_before=agent.office_id) == 0
     assert follow_agent(agent.pk, office_before=None) == 0
+
+
+def test_a_connection_whose_secrets_cannot_be_read_can_be_paused_and_given_new_ones() -> None:
+    connection = _create()
+    with database.cursor() as cursor:
+        cursor.execute("UPDATE integrations_connection SET secrets = %s", [b"not a token"])
+    assert connections.pause(connection.pk, **BY)
+    assert connections.update_connection(connection.pk, {"token": "pit-new-token"}, **BY)
+    connection.refresh_from_db()
+    assert connection.secrets == {"token": "pit-new-token"}
