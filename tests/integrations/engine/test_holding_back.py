@@ -268,18 +268,3 @@ def test_a_connection_that_cannot_be_opened_asks_for_a_person_and_claims_nothing
     assert row.state == ConnectionState.AUTH_NEEDED
     assert row.state_reason.startswith("This connection cannot be used: ")
     assert set(Operation.objects.values_list("state", "attempts")) == {("pending", 0)}
-
-
-@pytest.mark.parametrize(
-    "broken", [{"provider": "nobody"}, {"limit_overrides": {"nothing": 5}}, {"limit_overrides": {"burst": "many"}}]
-)
-def test_a_connection_that_cannot_be_opened_asks_for_a_person_and_claims_nothing(
-    crm: Crm, tomorrow: datetime, broken: dict[str, object]
-) -> None:
-    crm.plan(make_tour(tomorrow))
-    Connection.objects.update(**broken)
-    assert crm.drain() == 0
-    row = Connection.objects.get()
-    assert row.state == ConnectionState.AUTH_NEEDED
-    assert row.state_reason.startswith("This connection cannot be used: ")
-    assert set(Operation.objects.values_list("state", "attempts")) == {("pending", 0)}
