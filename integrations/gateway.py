@@ -15,14 +15,23 @@ from typing import Any, Protocol
 
 import httpx
 
-from integrations.gate import Scope, Window
+from integrations.gate import Reason, Scope, Window
 from integrations.providers import registry
-from integrations.providers.auth import BearerToken, CredentialStore, OAuth2
-from integrations.providers.base import Exchange, Kind, Manifest
-from integrations.providers.errors import retry_after
-from integrations.transport import Admitting, DirectWire, GuardedTransport, Tally, counting
+from integrations.providers.auth import CredentialStore, OAuth2, sign_in
+from integrations.providers.base import Exchange, Kind, LookupStore, Manifest
+from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain, retry_after
+from integrations.transport import (
+    Admitting,
+    DirectWire,
+    GuardedTransport,
+    Refused,
+    Tally,
+    TransportRefusal,
+    counting,
+)
 
 SPARE_SOCKETS = 4
+ASK_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +67,29 @@ class UnknownKindError(LookupError):
 class Link:
     """An open way to one account: manifest, kinds and `http`. Shared by threads."""
 
-    def __init__(self, facts: ConnectionFacts, store: CredentialStore, gate: Admitting, settings: LinkSettings) -> None:
+    def __init__(
+        self,
+        facts: ConnectionFacts,
+        store: CredentialStore,
+        gate: Admitting,
+        settings: LinkSettings,
+        lookups: LookupStore | None = None,
+    ) -> None:
         self.facts = facts
         self.manifest: Manifest = registry.manifest(facts.provider)
-        self.scope = scope_of(facts.provider, facts.account_key, facts.limit_overrides)
+        limit_key = self.manifest.limit_key
+        shared = limit_key(facts.config) if limit_key else facts.account_key
+        self.scope = scope_of(facts.provider, shared, facts.limit_overrides)
+        self._lookups = lookups
         self._wire = DirectWire(connections=settings.worker_threads + SPARE_SOCKETS, ssl_context=_ssl_context())
         self.http = httpx.Client(
             base_url=facts.base_url,
-            headers={"User-Agent": "REanna-Router", "Accept-Encoding": "identity", **self.manifest.headers},
+            headers={
+                "User-Agent": "REanna-Router",
+                "Accept-Encoding": "identity",
+                **self.manifest.headers,
+                **{header: facts.config.get(name, "") for header, name in self.manifest.config_headers.items()},
+            },
             transport=GuardedTransport(
                 self._wire,
                 gate,
@@ -78,17 +102,7 @@ class Link:
             follow_redirects=False,
             trust_env=False,
         )
-        self._oauth = self._sign_in(store)
-
-    def _sign_in(self, store: CredentialStore) -> OAuth2 | None:
-        endpoint = registry.token_endpoint(self.facts.provider)
-        if endpoint is None or not store.load().secrets.get("refresh_token"):
-            self.http.auth = BearerToken(self.facts.provider, store)
-            return None
-        client_id = self.facts.config.get("client_id", "")
-        oauth = OAuth2(self.facts.provider, store, self.http, endpoint, client_id)
-        self.http.auth = oauth
-        return oauth
+        self.http.auth = sign_in(self.manifest.sign_in, facts.provider, facts.config, store, self.http)
 
     def kind(self, name: str) -> Kind:
         """The adapter of one kind of operation. Raises UnknownKindError."""
@@ -99,7 +113,11 @@ class Link:
 
     def exchange(self, before_write: Callable[[], None]) -> Exchange:
         """The way out for one operation: any reads, at most one write."""
-        return Exchange(self.http, before_write)
+        return Exchange(self.http, before_write, self._lookups)
+
+    def asking(self) -> Asking:
+        """The way out for who only wants to know something, outside of any operation."""
+        return Asking(self)
 
     def use(self) -> AbstractContextManager[Tally]:
         """Count what passes over this link in this thread while the block lasts."""
@@ -107,14 +125,40 @@ class Link:
 
     def renew_token(self) -> bool:
         """Renew the access token now; False when this connection has none that is renewed. Raises as `OAuth2`."""
-        if self._oauth is None:
+        if not isinstance(self.http.auth, OAuth2):
             return False
-        self._oauth.renew()
+        self.http.auth.renew()
         return True
 
     def retire(self) -> None:
         """Close the sockets when nothing is on its way any more."""
         self._wire.retire()
+
+
+class Asking:
+    """Reads for callers outside the engine: that the way out is closed is told in words of `providers/errors.py`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def get(self, url: str, **kwargs: Any) -> httpx.Response:
+        """GET, admitted and counted like every request; a path, or a whole address at the same vendor.
+
+        Raises CircuitOpen, RateLimited (the gate says not now), Uncertain (no answer), and what signing in raises.
+        """
+        slug = self._link.facts.provider
+        try:
+            return self._link.exchange(_never_write).read("GET", url, **kwargs)
+        except Refused as refused:
+            why = refused.refusal.reason
+            kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
+            raise kind(slug, f"not asked now: {why.value}", retry_after_s=ASK_AGAIN_S) from None
+        except (TransportRefusal, httpx.TransportError) as error:
+            raise Uncertain(slug, f"no answer: {type(error).__name__}", retry_after_s=ASK_AGAIN_S) from None
+
+
+def _never_write() -> None:
+    raise RuntimeError("a write outside of an operation")
 
 
 # By connection: what the link was built from, and the link.
@@ -124,7 +168,13 @@ _links_lock = threading.Lock()
 os.register_at_fork(after_in_child=_links.clear)
 
 
-def open_connection(facts: ConnectionFacts, store: CredentialStore, gate: Admitting, settings: LinkSettings) -> Link:
+def open_connection(
+    facts: ConnectionFacts,
+    store: CredentialStore,
+    gate: Admitting,
+    settings: LinkSettings,
+    lookups: LookupStore | None = None,
+) -> Link:
     """The link of this connection: one a process while its facts stay the same, a new one when they change.
 
     Facts with older secrets (a row read before a token was renewed) get the link that has the newer ones.
@@ -135,7 +185,7 @@ def open_connection(facts: ConnectionFacts, store: CredentialStore, gate: Admitt
         held = _links.get(facts.id)
         if held is not None and held[0] == key and held[1].facts.secrets_version >= facts.secrets_version:
             return held[1]
-        link = Link(facts, store, gate, settings)
+        link = Link(facts, store, gate, settings, lookups)
         _links[facts.id] = (key, link)
     if held is not None:
         held[1].retire()
@@ -151,10 +201,10 @@ def close_all() -> None:
         link.retire()
 
 
-def scope_of(provider: str, account_key: str, overrides: Mapping[str, Any]) -> Scope:
-    """What the gate counts together: one account at one provider. Raises as `limits_of`."""
+def scope_of(provider: str, limit_key: str, overrides: Mapping[str, Any]) -> Scope:
+    """What the gate counts together: one account at one provider, or what it says is wider. Raises as `limits_of`."""
     manifest = registry.manifest(provider)
-    return Scope(f"{provider}:{account_key}", limits_of(manifest, overrides), manifest.breaker)
+    return Scope(f"{provider}:{limit_key}", limits_of(manifest, overrides), manifest.breaker)
 
 
 def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window, ...]:

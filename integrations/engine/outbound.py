@@ -17,7 +17,7 @@ from integrations.fields import InvalidToken
 from integrations.gate import GateAway
 from integrations.gateway import Link
 from integrations.models import Attempt, Connection, ExternalRef
-from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Wanted
+from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Removed, Wanted
 from integrations.providers.errors import ProviderError
 from integrations.transport import NotSent, Refused
 
@@ -172,7 +172,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
         )
     return attempt.ending(
         Fact.UNDERSTOOD,
-        external_id=written.external_id,
+        external_id=None if isinstance(written, Removed) else written.external_id,
         acknowledged=True,
         status=written.status,
         request_id=written.request_id,
@@ -221,7 +221,8 @@ def _after_look(attempt: Try, wanted: Wanted, found: Lookup) -> Ending | None:
         ids = ", ".join(found.external_ids)
         return attempt.ending(Fact.TWO_MATCHES, message=f"could be any of {ids}")
     if isinstance(found, NotFound):
-        return attempt.ending(Fact.NOTHING_TO_DO) if wanted.absent else None
+        # It is as wanted: not there. A link that still names it ends.
+        return attempt.ending(Fact.NOTHING_TO_DO, acknowledged=True) if wanted.absent else None
     other = (
         ExternalRef.objects.filter(
             connection=attempt.connection, resource=wanted.resource, external_id=found.external_id

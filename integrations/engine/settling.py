@@ -34,7 +34,7 @@ class Ending:
     """How a try ended, as the work on it saw it.
 
     `until_ms`: when the gate or the provider allows the next try. `acknowledged`: the provider holds what `digest`
-    and `version` say, under `external_id`.
+    and `version` say, under `external_id` (None: it wants to hold nothing, and does).
     """
 
     fact: Fact

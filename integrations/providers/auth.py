@@ -1,4 +1,4 @@
-"""Signing in at a provider: a token that stays, or one that is renewed.
+"""Signing in at a provider: a token that stays, one that is renewed, or one that we mint ourselves.
 
 A refresh token is often good for one use only: whoever renews must be alone (a lease in the store) and must store the
 new pair in one step, or the connection is lost until a person signs in again.
@@ -6,6 +6,9 @@ new pair in one step, or the connection is lost until a person signs in again.
 
 from __future__ import annotations
 
+import random as random_module
+import threading
+import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,13 +16,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import httpx
+import jwt
 
+from .base import JwtSignIn, OAuthSignIn, SignIn
 from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
 
 BUSY_RETRY_S = 1.0
 LOST_RETRY_S = 5.0
 MAX_LIFETIME_S = 10**9
 EARLY = timedelta(seconds=30)
+MINTED_MARGIN = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +49,6 @@ class CredentialStore(Protocol):
     def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
         """Replace all secrets in one step. False, and nothing written, when they are no longer at `version`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TokenEndpoint:
-    """Where a provider renews tokens (RFC 6749 §6, form-encoded), and what it wants beyond the standard."""
-
-    path: str
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def renew_at(expires_at: datetime, *, margin: timedelta, random: Callable[[], float]) -> datetime:
@@ -89,7 +87,7 @@ class OAuth2(httpx.Auth):
         provider: str,
         store: CredentialStore,
         http: httpx.Client,
-        endpoint: TokenEndpoint,
+        endpoint: OAuthSignIn,
         client_id: str,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -203,6 +201,80 @@ class OAuth2(httpx.Auth):
             message = f"the access token cannot be renewed: {words}"
             return AuthError(self._provider, message, status, credentials_version=old.version)
         return RefreshBusy(self._provider, words, status, retry_after_s=wait or LOST_RETRY_S)
+
+
+class MintedJwt(httpx.Auth):
+    """A JWT that we sign ourselves, shared by the threads of one link and minted anew ahead of its end.
+
+    A 401 mints once anew, with the secret as it is stored now, and sends again (a clock, a secret that was replaced); a
+    second 401 is the adapter's to judge. Raises AuthError when something to sign with is missing.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        store: CredentialStore,
+        spec: JwtSignIn,
+        config: Mapping[str, str],
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._spec = spec
+        self._config = config
+        self._now = now
+        self._random = random
+        self._lock = threading.Lock()
+        self._token = ""
+        self._version: int | None = None
+        self._renew_at = datetime.min.replace(tzinfo=UTC)
+        self.expires_at: datetime | None = None
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        token, version = self._current()
+        _sign(request, token, version)
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            _sign(request, *self._current(refused=token))
+            yield request
+
+    def _current(self, refused: str | None = None) -> tuple[str, int | None]:
+        """The token in use and the version of the secret that signed it; a new one when its time has come.
+
+        `refused`: a token that a provider did not take; another thread may have replaced it already.
+        """
+        with self._lock:
+            if not self._token or self._token == refused or self._now() >= self._renew_at:
+                self._mint()
+            return self._token, self._version
+
+    def _mint(self) -> None:
+        spec, credentials, now = self._spec, self._store.load(), self._now()
+        issuer, subject = self._config.get(spec.issuer, ""), self._config.get(spec.subject, "")
+        secret = credentials.secrets.get(spec.secret, "")
+        if not (issuer and subject and secret):
+            message = f"{spec.issuer}, {spec.subject} or {spec.secret} is missing"
+            raise AuthError(self._provider, message, credentials_version=credentials.version)
+        issued = int(now.timestamp())
+        expires = issued + spec.lifetime_s
+        claims = {"iss": issuer, "sub": subject, "iat": issued, "exp": expires, "jti": uuid.uuid4().hex}
+        self._token = jwt.encode(claims, secret, algorithm=spec.algorithm)
+        self._version = credentials.version
+        self.expires_at = datetime.fromtimestamp(expires, UTC)
+        self._renew_at = renew_at(self.expires_at, margin=MINTED_MARGIN, random=self._random)
+
+
+def sign_in(
+    spec: SignIn, provider: str, config: Mapping[str, str], store: CredentialStore, http: httpx.Client
+) -> httpx.Auth:
+    """The way of signing in that a manifest names, for one connection; `http` is for token requests."""
+    if isinstance(spec, JwtSignIn):
+        return MintedJwt(provider, store, spec, config)
+    if store.load().secrets.get("refresh_token"):
+        return OAuth2(provider, store, http, spec, config.get("client_id", ""))
+    return BearerToken(provider, store)
 
 
 def _sign(request: httpx.Request, token: str, version: int | None) -> None:

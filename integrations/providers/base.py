@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import httpx
 
@@ -59,7 +59,15 @@ class ShowingFacts:
     contact_id: int
 
 
-Facts = ContactFacts | ShowingFacts
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """The connected account itself: what must be there before any record. `id` is the connection's."""
+
+    id: int
+    version: int = 1
+
+
+Facts = ContactFacts | ShowingFacts | AccountFacts
 
 
 # --- what we want and what we know of it there ---------------------------------------------------------------------
@@ -118,6 +126,14 @@ class Understood:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """The record does not stand any more, as wanted; our link to it ends."""
+
+    status: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """A 2xx that says nothing was done."""
 
@@ -126,7 +142,46 @@ class Ignored:
     request_id: str = ""
 
 
-Written = Understood | Ignored
+Written = Understood | Removed | Ignored
+
+
+# --- what a connection remembers of a vendor's lists ---------------------------------------------------------------
+
+
+class LookupStore(Protocol):
+    """For vendors whose lists can only be paged: which of their records carry which keys. Safe for several workers.
+
+    A record is filed under its `external_id` with any number of keys, in the generation (a reading of the whole list)
+    that last saw it. `cursor` is the adapter's own note of how far it has read.
+    """
+
+    def cursor(self, resource: str) -> tuple[int, Mapping[str, Json]]:
+        """The note and its version; (n, empty) when nothing is filed."""
+        ...
+
+    def move(self, resource: str, version: int, cursor: Mapping[str, Json]) -> bool:
+        """Replace the note. False, and nothing written, when it is no longer at `version`."""
+        ...
+
+    def put(self, resource: str, records: Mapping[str, Sequence[str]], generation: int) -> None:
+        """File records by external id with their keys; what was filed of them before stays beside it."""
+        ...
+
+    def find(self, resource: str, key: str) -> Sequence[str]:
+        """External ids filed under a key, in order."""
+        ...
+
+    def count(self, resource: str) -> int:
+        """How many records are filed."""
+        ...
+
+    def forget(self, resource: str, external_id: str) -> None:
+        """Take one record out."""
+        ...
+
+    def prune(self, resource: str, generation: int) -> None:
+        """Take out what an older generation filed and no later one saw."""
+        ...
 
 
 # --- how an adapter talks ------------------------------------------------------------------------------------------
@@ -143,10 +198,20 @@ class Exchange:
     that we are about to send.
     """
 
-    def __init__(self, http: httpx.Client, before_write: Callable[[], None]) -> None:
+    def __init__(
+        self, http: httpx.Client, before_write: Callable[[], None], lookups: LookupStore | None = None
+    ) -> None:
         self._http = http
         self._before_write = before_write
+        self._lookups = lookups
         self.wrote = False
+
+    @property
+    def lookups(self) -> LookupStore:
+        """The connection's memory of the vendor's lists."""
+        if self._lookups is None:
+            raise RuntimeError("this exchange was given no memory of lists")
+        return self._lookups
 
     def read(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A request without effect at the provider."""
@@ -187,6 +252,34 @@ class Kind(Protocol):
         ...
 
 
+# --- how one signs in: data ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSignIn:
+    """Tokens renewed with a refresh token at `path` (RFC 6749 §6, form-encoded); `extra`: what the vendor wants beside.
+
+    A connection without a refresh token has a token that stays, the secret `token`.
+    """
+
+    path: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSignIn:
+    """A token we mint ourselves (RFC 7519), signed with the secret `secret`. `issuer`, `subject`: config fields."""
+
+    algorithm: str
+    lifetime_s: int
+    issuer: str
+    subject: str
+    secret: str
+
+
+SignIn = OAuthSignIn | JwtSignIn
+
+
 # --- what a provider is: data ---------------------------------------------------------------------------------------
 
 
@@ -203,16 +296,22 @@ class ConfigField:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A provider as data. `limits_source` is where the vendor says so."""
+    """A provider as data. `limits_source` is where the vendor says so.
+
+    `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
+    wider than the account (None: the account). `config_headers`: headers that carry a config field.
+    """
 
     slug: str
     label: str
-    auth: Literal["token", "oauth2", "jwt"]
+    sign_in: SignIn
     limits: tuple[Window, ...]
     limits_source: str
     fields: tuple[ConfigField, ...]
     kinds: Mapping[str, Kind]
     account_key: Callable[[Mapping[str, str]], str]
+    limit_key: Callable[[Mapping[str, str]], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    config_headers: Mapping[str, str] = field(default_factory=dict)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     mapping_version: int = 1

@@ -5,6 +5,7 @@
      ├─ RefreshBusy              another process is renewing the token: try again in a moment
      ├─ RateLimited              429: not processed; `retry_after_s`
      ├─ NotReady                 "ask again shortly", outside the breaker; `retry_after_s`
+     ├─ CircuitOpen              not asked at all: it keeps failing (only for callers outside the engine)
      ├─ NotProcessed             503 and answers the adapter lists as "nothing was done": try again
      ├─ Rejected                 a definite permanent 4xx: the same request will never pass
      │   └─ Gone                 404 on a record we had linked
@@ -65,6 +66,10 @@ class RateLimited(ProviderError):
 
 class NotReady(ProviderError):
     advice = "Nothing to do: the provider is still preparing this account."
+
+
+class CircuitOpen(ProviderError):
+    advice = "Nothing to do: it is asked again when it has had time to recover."
 
 
 class NotProcessed(ProviderError):

@@ -6,7 +6,6 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from .auth import TokenEndpoint
 from .base import Manifest
 
 # Loaded when first asked for: a process that never talks to a provider never imports it.
@@ -27,12 +26,6 @@ def slugs() -> tuple[str, ...]:
 def manifest(slug: str) -> Manifest:
     """What the provider is, as data. Raises UnknownProviderError."""
     found: Manifest = _module(slug).MANIFEST
-    return found
-
-
-def token_endpoint(slug: str) -> TokenEndpoint | None:
-    """Where it renews tokens; None when it only knows tokens that stay. Raises UnknownProviderError."""
-    found: TokenEndpoint | None = getattr(_module(slug), "TOKEN_ENDPOINT", None)
     return found
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from integrations.gate import Window
-from integrations.providers.auth import TokenEndpoint
-from integrations.providers.base import ConfigField, Manifest
+from integrations.providers.base import ConfigField, Manifest, OAuthSignIn
 
 from .mapping import MAPPING_VERSION
 from .outbound import SLUG, AppointmentSync, ContactLink
@@ -17,13 +16,11 @@ def account_key(config: Mapping[str, str]) -> str:
     return config["location_id"].strip()
 
 
-# POST /oauth/token, apps/oauth.json; a token of ours is always one location's.
-TOKEN_ENDPOINT = TokenEndpoint("/oauth/token", {"user_type": "Location"})
-
 MANIFEST = Manifest(
     slug=SLUG,
     label="GoHighLevel",
-    auth="oauth2",
+    # POST /oauth/token, apps/oauth.json; a token of ours is always one location's.
+    sign_in=OAuthSignIn("/oauth/token", {"user_type": "Location"}),
     limits=(Window("burst", 100, 10), Window("daily", 200_000, 86_400)),
     limits_source="https://github.com/GoHighLevel/highlevel-api-docs/tree/main/docs/oauth",
     fields=(

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.providers.base import ContactFacts, ShowingFacts
+from integrations.providers.likeness import Likeness, Person, person
+from integrations.providers.likeness import likeness as alike
+from integrations.providers.phrasing import address, one_line, showing_title, tag, untagged
 
 MAPPING_VERSION = 1
 SOURCE = "REanna Router"
@@ -25,14 +27,6 @@ _OUTCOME = {"showed": "showed", "no_show": "noshow"}
 
 # What only steers the call, or cannot be changed by an edit: AppointmentEditSchema has neither place nor person.
 _CREATE_ONLY = ("locationId", "contactId")
-
-
-class Likeness(StrEnum):
-    """Whether a CRM person is our buyer."""
-
-    SAME = "same"
-    OTHER = "other"
-    UNSURE = "unsure"
 
 
 def contact_body(contact: ContactFacts, location: str) -> dict[str, Any]:
@@ -82,48 +76,18 @@ def status(showing: ShowingFacts) -> str:
     return _OUTCOME.get(showing.outcome) or _STATUS.get(showing.appointment_status, "cancelled")
 
 
-def tag(marker: str) -> str:
-    """The marker as it stands in a title; the list by contact returns titles but no descriptions."""
-    return f"[RR-{marker}]"
-
-
 def title(showing: ShowingFacts, marker: str) -> str:
-    """At most 255 characters; however long the street, the marker stays whole, and there is only one."""
+    """At most 255 characters; however long the street, the marker stays whole, and there is only one.
+
+    It stands in the title because the list by contact returns titles but no descriptions.
+    """
     end = f" {tag(marker)}"
-    street = showing.street.replace("[RR-", "(RR-")
-    tour = (showing.tour_title or showing.tour_reference).replace("[RR-", "(RR-")
-    return one_line(f"Showing: {street} · {tour}", MAX_TEXT - len(end)) + end
-
-
-def address(showing: ShowingFacts) -> str:
-    """One line, as people write it."""
-    region = " ".join(part for part in (showing.state, showing.postal_code) if part)
-    return one_line(", ".join(part for part in (showing.street, showing.city, region) if part), MAX_TEXT)
-
-
-def one_line(text: str, longest: int) -> str:
-    """Without line breaks or runs of blanks; a cut is shown by an ellipsis."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return one_line(untagged(showing_title(showing)), MAX_TEXT - len(end)) + end
 
 
 def likeness(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Likeness:
-    """Whether their contact is the person of our CreateContactDto; it was found by e-mail or by phone.
-
-    Couples share a phone, so a phone alone never makes two records one person:
-
-    * the same e-mail: SAME, whatever the names say (people misspell names, not addresses);
-    * both e-mails known and different: OTHER, also under one name (a person would have to merge them);
-    * an e-mail unknown on either side: the names decide. Equal, or unknown on both sides, so that the number is all
-      either side knows: SAME. Both known and different: OTHER. Known on one side only: UNSURE, a person must say.
-    """
-    our_mail, their_mail = _folded(ours.get("email")), _folded(theirs.get("email"))
-    if our_mail and their_mail:
-        return Likeness.SAME if our_mail == their_mail else Likeness.OTHER
-    our_name, their_name = _full_name(ours), _full_name(theirs)
-    if our_name == their_name:
-        return Likeness.SAME
-    return Likeness.OTHER if our_name and their_name else Likeness.UNSURE
+    """Whether their contact is the person of our CreateContactDto; it was found by e-mail or by phone."""
+    return alike(_person(ours), _person(theirs))
 
 
 def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | None:
@@ -157,12 +121,7 @@ def _same_instant(ours: str, theirs: object) -> bool | None:
     return None if moment.tzinfo is None else moment == datetime.fromisoformat(ours)
 
 
-def _full_name(person: Mapping[str, Any]) -> str:
-    parts = [person.get("firstName"), person.get("lastName")]
+def _person(contact: Mapping[str, Any]) -> Person:
+    parts = [contact.get("firstName"), contact.get("lastName")]
     known = " ".join(part for part in parts if isinstance(part, str))
-    whole = known if known.strip() else person.get("name")
-    return _folded(whole)
-
-
-def _folded(value: object) -> str:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else ""
+    return person(known if known.strip() else contact.get("name"), contact.get("email"))

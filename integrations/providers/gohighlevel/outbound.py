@@ -26,9 +26,10 @@ from integrations.providers.base import (
     Wanted,
 )
 from integrations.providers.errors import NotProcessed, ProviderError, Rejected, Uncertain, body_of, error_for
+from integrations.providers.likeness import Likeness
+from integrations.providers.phrasing import tag
 
 from . import mapping
-from .mapping import Likeness
 
 SLUG = "gohighlevel"
 CONTACTS = {"Version": "2021-07-28"}
@@ -162,7 +163,7 @@ class AppointmentSync:
         path = f"/contacts/{quote(needs['contact'], safe='')}/appointments"
         response = exchange.read("GET", path, headers=CONTACTS)
         _check(response)
-        ours = [event for event in _events(response) if mapping.tag(ref.marker) in str(event.get("title"))]
+        ours = [event for event in _events(response) if tag(ref.marker) in str(event.get("title"))]
         ids = sorted({_id(event) for event in ours})
         if "" in ids:
             raise _not_understood(response)
