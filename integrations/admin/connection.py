@@ -24,7 +24,7 @@ from integrations.operations.audit import Who
 from integrations.providers import registry
 
 from . import moments, wording
-from .connection_form import UNREADABLE, ConnectionForm, readable
+from .connection_form import UNREADABLE, ConnectionForm
 from .entities import UTC
 from .forms_page import FormPage
 from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
@@ -62,7 +62,7 @@ class ConnectionAdmin(FormPage, Deletable):
     search_fields = ("label", "account_key")
     ordering = ("label",)
     page_template = "admin/integrations/connection/page.html"
-    deleting = staticmethod(readable(deletion.delete_connection))
+    deleting = staticmethod(deletion.delete_connection)
     delete_instead = "A connection with operations or links to CRM records is refused: disable it instead."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
@@ -133,7 +133,7 @@ class ConnectionAdmin(FormPage, Deletable):
             now = timezone.now()
             return connections.create_connection(form.manifest.slug, data, now=now, actor=by.actor, via=by.via)
         forget = form.cleaned_data.get("forget", ())
-        readable(connections.update_connection)(obj.pk, data, actor=by.actor, via=by.via, forget_secrets=forget)
+        connections.update_connection(obj.pk, data, actor=by.actor, via=by.via, forget_secrets=forget)
         return Connection.objects.defer("secrets").get(pk=obj.pk)
 
     def _reach_seen(self, form: Any, obj: Connection | None) -> bool:
@@ -217,7 +217,7 @@ class ConnectionAdmin(FormPage, Deletable):
 
         def act(form: forms.Form) -> str:
             by = who(request, form.cleaned_data["reason"])
-            done = readable(verb)(connection.pk, actor=by.actor, via=VIA, reason=by.reason)
+            done = verb(connection.pk, actor=by.actor, via=VIA, reason=by.reason)
             return f"{label} “{connection}”: done." if done else f"{label} “{connection}”: it was so already."
 
         counts = open_counts([connection.pk]).get(connection.pk, {})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django import forms
@@ -14,7 +12,6 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from integrations.models import Agent, Connection, ConnectionScope, Office
-from integrations.operations.refusals import NotPossible
 from integrations.operations.routes import Reach, RoutingFacts, reach
 from integrations.operations.values import clean_value
 from integrations.providers.base import ConfigField, Manifest
@@ -22,25 +19,9 @@ from integrations.providers.base import ConfigField, Manifest
 from .choosing import one_of
 from .plain_forms import field_of, plain_field, shown
 
-UNREADABLE = "The stored secrets cannot be decrypted: check FERNET_KEYS."
+UNREADABLE = "The stored secrets cannot be decrypted: check FERNET_KEYS, or give them again."
 SHOWN_CHARACTERS, LONG_ENOUGH = 4, 12
 LIMIT = "limit_"
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def readable(verb: Callable[P, R]) -> Callable[P, R]:
-    """`verb`, which reads a connection whole: when its secrets cannot be decrypted, NotPossible says so."""
-
-    @wraps(verb)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return verb(*args, **kwargs)
-        except InvalidToken:
-            raise NotPossible(UNREADABLE) from None
-
-    return guarded
 
 
 def hints(connection: Connection | None) -> tuple[dict[str, str], bool]:

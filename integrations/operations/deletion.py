@@ -73,7 +73,7 @@ def delete_office(office_id: int, *, actor: str, via: str) -> None:
 def delete_connection(connection_id: int, *, actor: str, via: str) -> None:
     """Delete a connection that was never used. Raises NotPossible, Connection.DoesNotExist."""
     with transaction.atomic():
-        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
         reason = "This connection has operations or links to CRM records. Disable it instead."
         _delete("connection.delete", connection, reason, actor, via)
 
