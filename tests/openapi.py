@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from jsonschema import Draft4Validator
@@ -56,26 +57,26 @@ def validate_request(
     query: Mapping[str, str],
     body: object,
     *,
-    vendor: str = "gohighlevel",
+    provider: str = "gohighlevel",
 ) -> None:
     """Raise ContractError unless the request is one the vendor documents.
 
-    ``body`` is parsed JSON, a dict of a form's fields, or None. Stricter than the files in one thing: properties and
-    parameters that are not listed are errors, because the vendor refuses them.
+    ``provider`` names the folder of its contracts; ``path`` may have the path of its base address before it (Rollout's
+    ``/api``) or not. ``body`` is parsed JSON, a dict of a form's fields, or None. Stricter than the files in one thing:
+    properties and parameters that are not listed are errors, because the vendor refuses them.
     """
-    contracts = _contracts(specs_dir() / vendor)
+    contracts = _contracts(specs_dir() / provider)
     operation = contracts.find(method, path)
     sent = {name.lower(): value for name, value in headers.items()}
     found = list(contracts.parameter_errors(operation, path, sent, query))
-    if operation.description.get("security") and not re.fullmatch(r"Bearer \S+", sent.get("authorization", "")):
-        found.append("header Authorization must be a bearer token")
+    found += contracts.security_errors(operation, sent)
     found += contracts.body_errors(operation, sent, body)
     _raise(method, path, found)
 
 
-def validate_response(method: str, path: str, status: int, body: object, *, vendor: str = "gohighlevel") -> None:
+def validate_response(method: str, path: str, status: int, body: object, *, provider: str = "gohighlevel") -> None:
     """Raise ContractError unless the vendor documents this answer; UndocumentedError when it knows no such status."""
-    contracts = _contracts(specs_dir() / vendor)
+    contracts = _contracts(specs_dir() / provider)
     operation = contracts.find(method, path)
     if str(status) not in operation.description["responses"]:
         raise UndocumentedError(f"{method} {path}: the contract has no answer {status}")
@@ -95,9 +96,13 @@ class Contracts:
         resources = ((uri, DRAFT4.create_resource(document)) for uri, document in documents.items())
         self._registry: Registry[Any] = Registry().with_resources(resources)
         self._operations: list[tuple[re.Pattern[str], str, Operation]] = []
+        self._schemes: dict[str, Mapping[str, Any]] = {}
         for uri, document in documents.items():
+            self._schemes[uri] = document.get("components", {}).get("securitySchemes", {})
+            base = urlsplit(document.get("servers", [{"url": ""}])[0]["url"]).path.rstrip("/")
             for template, methods in document.get("paths", {}).items():
-                pattern = re.compile(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(template)))
+                known = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(template))
+                pattern = re.compile(f"(?:{re.escape(base)})?{known}")
                 for method, description in methods.items():
                     pointer = f"/paths/{template.replace('~', '~0').replace('/', '~1')}/{method}"
                     self._operations.append((pattern, method.upper(), Operation(uri, pointer, template, description)))
@@ -116,6 +121,18 @@ class Contracts:
         validator = Draft4Validator({"$ref": f"{uri}#{pointer}"}, registry=self._registry)
         for error in validator.iter_errors(value):
             yield f"{what}: {error.json_path}: {error.message[:200]}"
+
+    def security_errors(self, operation: Operation, headers: Mapping[str, str]) -> Iterator[str]:
+        """A bearer token where the operation wants security, and every header that it wants besides."""
+        wanted = operation.description.get("security")
+        if not wanted:
+            return
+        if not re.fullmatch(r"Bearer \S+", headers.get("authorization", "")):
+            yield "header Authorization must be a bearer token"
+        for name in wanted[0]:
+            scheme = self._schemes[operation.uri].get(name, {})
+            if scheme.get("in") == "header" and not headers.get(scheme["name"].lower()):
+                yield f"header {scheme['name']} is missing"
 
     def parameter_errors(
         self, operation: Operation, path: str, headers: Mapping[str, str], query: Mapping[str, str]
@@ -156,8 +173,10 @@ class Contracts:
         while "$ref" in contents:
             schema = schema.resolver.lookup(contents["$ref"])
             contents = schema.contents
-        if isinstance(body, dict) and "properties" in contents:
-            found += [f"body: property {name} is not documented" for name in body if name not in contents["properties"]]
+        choices = [contents, *contents.get("anyOf", [])]
+        known = {name for choice in choices for name in choice.get("properties", {})}
+        if isinstance(body, dict) and known:
+            found += [f"body: property {name} is not documented" for name in body if name not in known]
         return found
 
 
@@ -183,19 +202,26 @@ def _typed(value: str, schema: Mapping[str, Any]) -> object:
 
 
 def _as_json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's schema dialect as JSON Schema draft 4, with two defects of the vendor's files mended.
+    """OpenAPI 3.0's schema dialect as JSON Schema draft 4, with the defects of the vendors' files mended.
 
-    ``nullable`` becomes a type. ``type: object`` without properties is dropped where the file's own example is not an
-    object: dates, and the numbers of custom fields.
+    ``nullable`` becomes a type, ``const`` a list of one value. ``type: object`` without properties is dropped where the
+    file's own example is not an object: dates, and the numbers of custom fields. ``type: Date`` is a string. Of several
+    media types of a body only JSON is kept.
     """
     if isinstance(node, list):
         return [_as_json_schema(item) for item in node]
     if not isinstance(node, dict):
         return node
     schema = {name: _as_json_schema(value) for name, value in node.items()}
+    if isinstance(schema.get("content"), dict) and "application/json" in schema["content"]:
+        schema["content"] = {"application/json": schema["content"]["application/json"]}
     bare = schema.get("type") == "object" and "properties" not in schema
     if bare and not isinstance(schema.get("example", {}), dict):
         del schema["type"]
+    if schema.get("type") == "Date":
+        schema["type"] = "string"
+    if isinstance(schema.get("const"), str):
+        schema["enum"] = [schema.pop("const")]
     if schema.get("nullable") is True:
         if isinstance(schema.get("type"), str):
             schema["type"] = [schema["type"], "null"]

@@ -20,6 +20,12 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDER = "gohighlevel"
 ACCOUNT, TOKEN, CALENDAR = "loc_demo", "pit-demo-token", "cal_demo"
+ROLLOUT_CREDENTIAL, ROLLOUT_CONSUMER = "cred_demo", "consumer_demo"
+ROLLOUT_CLIENT, ROLLOUT_SECRET = "rollout-client", "rollout-demo-secret"
+ROLLOUT_USERS = (
+    {"id": "user_dana", "name": "Dana Okafor", "email": "dana@brokerage.example"},
+    {"id": "user_lee", "name": "Lee Park", "email": "lee@brokerage.example"},
+)
 
 
 class SandboxServer:
@@ -100,6 +106,18 @@ class SandboxServer:
         document = {"provider": provider, "account": account, **settings}
         saved: dict[str, Any] = json.loads(self._call("POST", "/_sandbox/accounts", document))
         return saved
+
+    def rollout(self, credential: str = ROLLOUT_CREDENTIAL, **settings: Any) -> dict[str, Any]:
+        """Create or change a Rollout credential: ROLLOUT_CLIENT's, of ROLLOUT_CONSUMER; the demo one has users.
+
+        Its API is at ``url`` + ``/rollout/api``.
+        """
+        document: dict[str, Any] = {
+            "client_id": ROLLOUT_CLIENT, "client_secret": ROLLOUT_SECRET, "consumer": ROLLOUT_CONSUMER,
+        }  # fmt: skip
+        if credential == ROLLOUT_CREDENTIAL:
+            document["users"] = ROLLOUT_USERS
+        return self.account(credential, provider="rollout", **(document | settings))
 
     def reset(self, *, accounts: bool = False) -> None:
         """Empty every CRM, the journal and the faults; with ``accounts`` the accounts too."""

@@ -14,6 +14,7 @@ from .faults import Fault
 from .gohighlevel.front import GoHighLevel
 from .limits import Limit, Usage, Windows
 from .messages import Drop, MalformedError, Request, Response, encode
+from .rollout.front import Rollout
 from .store import Account, Data, Store
 from .vendor import Reply, Vendor
 
@@ -40,7 +41,7 @@ class Sandbox:
         if not self.store.clock_continues:
             with self.store.write() as data:
                 faults.forget_timed(data)
-        self.vendors: dict[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(),)}
+        self.vendors: dict[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Rollout())}
         self._windows: dict[tuple[str, str], Windows] = {}
         self._first_seq = self._seq_of_this_boot()
         self._control = Control(self)
@@ -67,12 +68,15 @@ class Sandbox:
             return self._send(vendor, 500, vendor.failure(500, "the sandbox itself failed"), [])
 
     def windows(self, data: Data, provider: str, account: str) -> Windows:
-        """The rate-limit windows of an account, filled from the journal the first time."""
-        key = (provider, account)
+        """The rate-limit windows an account uses, alone or shared, filled from the journal the first time."""
+        vendor = self.vendors[provider]
+        sharing = vendor.sharing(data, account)
+        key = (provider, sharing[0])
         if key not in self._windows:
-            limits = self.limits(data.account(provider, account), self.vendors[provider])
+            limits = self.limits(data.account(provider, account), vendor)
             after = self.clock() - max(limit.seconds for limit in limits)
-            self._windows[key] = Windows(limits, journal.arrivals(data, provider, account, after, self._first_seq))
+            arrived = [t for one in sharing for t in journal.arrivals(data, provider, one, after, self._first_seq)]
+            self._windows[key] = Windows(limits, sorted(arrived))
         return self._windows[key]
 
     def forget_windows(self) -> None:
@@ -157,7 +161,7 @@ class Sandbox:
         return response
 
     @staticmethod
-    def _send(vendor: Vendor, status: int, document: dict[str, object], usage: Sequence[Usage]) -> Response:
+    def _send(vendor: Vendor, status: int, document: object, usage: Sequence[Usage]) -> Response:
         headers = vendor.rate_headers(usage) if usage else {}
         return Response(status, encode(document), headers=headers)
 

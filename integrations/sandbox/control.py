@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -109,7 +110,11 @@ class Control:
     def _list_accounts(self, _: Request) -> Response:
         with self._sandbox.store.read() as data:
             found = [
-                {"provider": account.provider, "account": account.account, **_public(account.config)}
+                {
+                    "provider": account.provider,
+                    "account": account.account,
+                    **self._public(account.provider, account.config),
+                }
                 for account in data.accounts()
             ]
         return json_response(200, {"accounts": found})
@@ -133,9 +138,16 @@ class Control:
             config = dict(saved.config) if saved else {}
             if limits is not None:
                 config["limits"] = limits
-                data.put_account(Account(vendor.slug, account, config))
-                self._sandbox.forget_windows()
-        return json_response(200, {"provider": vendor.slug, "account": account, **_public(config)})
+                for one in vendor.sharing(data, account):
+                    other = data.account(vendor.slug, one)
+                    data.put_account(Account(vendor.slug, one, {**(other.config if other else {}), "limits": limits}))
+            self._sandbox.forget_windows()
+        return json_response(200, {"provider": vendor.slug, "account": account, **self._public(vendor.slug, config)})
+
+    def _public(self, provider: str, config: Mapping[str, object]) -> dict[str, object]:
+        secret = self._sandbox.vendors[provider].secret_settings
+        shown = {name: value for name, value in config.items() if name not in secret}
+        return shown | {name: name in config for name in secret}
 
     def _reset(self, request: Request) -> Response:
         by_button = request.media_type == FORM
@@ -156,6 +168,8 @@ class Control:
             faults.clear(data)
             if everything:
                 data.clear_accounts()
+            for account in data.accounts():
+                self._sandbox.vendors[account.provider].refill(data, account.account, self._sandbox.wall())
             self._sandbox.forget_windows()
         return _back() if by_button else json_response(200, {"reset": True, "accounts": everything})
 
@@ -172,29 +186,26 @@ class Control:
         chosen = next(
             (one for one in accounts if f"{one.provider}:{one.account}" == wanted), accounts[0] if accounts else None
         )
-        kind = "contact" if request.query.get("kind") == "contact" else "appointment"
         number = request.query.get("page", "1")
         page = int(number) if number.isascii() and number.isdigit() and 0 < len(number) < 8 else 1
         usages = [
             (account, self._sandbox.windows(data, account.provider, account.account).usage(now)) for account in accounts
         ]
-        records, total, counts = [], 0, {"contact": 0, "appointment": 0}
-        if chosen is not None:
-            counts = {name: data.count(chosen.provider, chosen.account, name) for name in counts}
-            total = counts[kind]
-            page = max(1, min(max(page, 1), -(-total // pages.PAGE_ROWS)))
-            start = (page - 1) * pages.PAGE_ROWS
-            records = data.newest(chosen.provider, chosen.account, kind, start, pages.PAGE_ROWS)
-        names = {}
-        for record in records:
-            contact = data.get(record.provider, "contact", record.parent) if record.parent else None
-            if contact is not None:
-                names[contact.id] = contact
-        return pages.View(
-            vendors=[(vendor.slug, vendor.label) for vendor in self._sandbox.vendors.values()],
-            usages=usages, chosen=chosen, kind=kind, page=page, counts=counts, records=records, contacts=names,
+        view = pages.View(
+            vendors=list(self._sandbox.vendors.values()), usages=usages, chosen=chosen,
             recent=journal.latest(data, 50), faults=faults.active(data, now),
         )  # fmt: skip
+        return view if chosen is None else self._holdings(data, view, chosen, request.query.get("kind", ""), page)
+
+    def _holdings(self, data: Data, view: pages.View, chosen: Account, kind: str, page: int) -> pages.View:
+        """The view with one page of one kind of what the chosen account holds."""
+        tabs = self._sandbox.vendors[chosen.provider].tabs
+        tab = next((one for one in tabs if one.kind == kind), tabs[0])
+        counts = {one.kind: one.count(data, chosen) for one in tabs}
+        last = max(1, -(-counts[tab.kind] // pages.PAGE_ROWS))
+        page = max(1, min(page, last))
+        rows = tab.rows(data, chosen, (page - 1) * pages.PAGE_ROWS, pages.PAGE_ROWS)
+        return replace(view, tabs=tabs, tab=tab, counts=counts, page=page, pages=last, rows=rows)
 
 
 class Bounds(NamedTuple):
@@ -228,10 +239,6 @@ def _checked_limits(given: object, vendor: Vendor) -> dict[str, dict[str, float]
                 )
         checked[name] = figures
     return checked
-
-
-def _public(config: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in config.items() if name != "oauth"} | {"oauth": "oauth" in config}
 
 
 def _foreign(request: Request) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from typing import NamedTuple
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
+from .holdings import Long, Status, Tab
 from .limits import Usage
-from .store import Account, Record
+from .store import Account
 from .style import STYLE
+from .vendor import Vendor
 
 PAGE_ROWS = 25
 HEADERS = {
@@ -87,16 +88,17 @@ MEANINGS: Mapping[str, str] = {
 class View:
     """All that the page shows."""
 
-    vendors: Sequence[tuple[str, str]]
+    vendors: Sequence[Vendor]
     usages: Sequence[tuple[Account, Sequence[Usage]]]
     chosen: Account | None
-    kind: str
-    page: int
-    counts: Mapping[str, int]
-    records: Sequence[Record]
-    contacts: Mapping[str, Record]
     recent: Sequence[Mapping[str, object]]
     faults: Sequence[Mapping[str, object]]
+    tabs: Sequence[Tab] = ()
+    tab: Tab | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    page: int = 1
+    pages: int = 1
+    rows: Sequence[tuple[Sequence[str], str]] = ()
 
 
 def page(view: View) -> str:
@@ -133,96 +135,54 @@ def _accounts(view: View) -> str:
             '<code>{"provider": "gohighlevel", "account": "loc_demo", "token": "…", '
             '"calendar": "cal_demo"}</code>.</p></section>'
         )
+    labels = {vendor.slug: vendor.label for vendor in view.vendors}
     rows = []
     for account, usages in view.usages:
         meters = "".join(
-            f"<td data-label='{escape(usage.limit.name.capitalize())}'>"
+            f"<div>{_t(usage.limit.name.capitalize())}: "
             f"<meter min=0 max='{max(1, usage.limit.limit)}' value='{usage.used}'></meter> "
-            f"{usage.used:,} of {usage.limit.limit:,} in {_span(usage.limit.seconds)}</td>"
+            f"{usage.used:,} of {usage.limit.limit:,} in {_span(usage.limit.seconds)}</div>"
             for usage in usages
         )
-        link = _link(account, "appointment", 1, _t(account.account))
-        vendor = _t(dict(view.vendors)[account.provider])
-        rows.append(f"<tr><th scope=row>{link}</th><td data-label=Vendor>{vendor}</td>{meters}</tr>")
-    return (
-        "<section><h2>Accounts and limits used now</h2><table>"
-        "<thead><tr><th>Account<th>Vendor<th>Burst<th>Daily</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></section>"
-    )
+        rows.append((_link(account, "", 1, _t(account.account)), _t(labels[account.provider]), meters))
+    table = _table(("Account", "Vendor", "Used of its limits"), rows)
+    return f"<section><h2>Accounts and limits used now</h2>{table}</section>"
 
 
 def _holdings(view: View) -> str:
-    account = view.chosen
-    if account is None:
+    account, tab = view.chosen, view.tab
+    if account is None or tab is None:
         return ""
-    tabs = " ".join(
-        _link(account, kind, 1, f"{label} ({view.counts[kind]:,})", current=kind == view.kind)
-        for kind, label in (("appointment", "Appointments"), ("contact", "Contacts"))
+    links = " ".join(
+        _link(account, one.kind, 1, f"{one.label} ({view.counts[one.kind]:,})", current=one is tab) for one in view.tabs
     )
-    head = f"<section id=holds><h2>What {_t(account.account)} holds</h2><nav aria-label='What to show'>{tabs}</nav>"
-    if not view.records:
-        what = "appointments" if view.kind == "appointment" else "contacts"
-        empty = f"This CRM holds no {what} yet. Import tours or save one, and they arrive here."
-        return f"{head}<p class=empty>{empty}</p></section>"
-    if view.kind == "contact":
-        columns = ("Name", "E-mail", "Phone", "Tags", "Changed", "Id")
-        rows = [_contact_row(record) for record in view.records]
-    else:
-        columns = ("Title", "Status", "Starts", "Buyer", "Address", "Id")
-        rows = [_appointment_row(record, account, view.contacts) for record in view.records]
-    return f"{head}{_table(columns, rows)}{_pager(view, account)}</section>"
+    head = f"<section id=holds><h2>What {_t(account.account)} holds</h2><nav aria-label='What to show'>{links}</nav>"
+    if not view.rows:
+        hint = " Import tours or save one, and they arrive here." if tab is view.tabs[0] else ""
+        return f"{head}<p class=empty>This CRM holds no {_t(tab.label.lower())} yet.{hint}</p></section>"
+    rows = [(*(_cell(cell) for cell in cells), _id(record_id)) for cells, record_id in view.rows]
+    return f"{head}{_table((*tab.columns, 'Id'), rows)}{_pager(view, account, tab)}</section>"
 
 
-def _contact_row(record: Record) -> tuple[str, ...]:
-    doc = record.doc
-    name = " ".join(str(doc[part]) for part in ("firstName", "lastName") if doc.get(part))
-    tags = doc.get("tags")
-    shown = ", ".join(str(tag) for tag in tags) if isinstance(tags, list) else ""
-    return (
-        _t(name),
-        _t(doc.get("email")),
-        _t(doc.get("phone")),
-        _t(shown),
-        _t(_when(doc.get("dateUpdated"))),
-        _id(record.id),
-    )
+def _cell(text: str) -> str:
+    if isinstance(text, Status):
+        return f"<span class='status {_t(text)}'>{_t(text)}</span>"
+    if isinstance(text, Long) and text:
+        return f"<div class=long>{_t(text)}</div>"
+    return _t(text)
 
 
-def _appointment_row(record: Record, account: Account, contacts: Mapping[str, Record]) -> tuple[str, ...]:
-    doc = record.doc
-    zone = ZoneInfo(str(account.config.get("timezone", "UTC")))
-    start = datetime.fromtimestamp((record.start_ms or 0) / 1000, zone)
-    end = datetime.fromtimestamp((record.end_ms or 0) / 1000, zone)
-    times = f"{start:%a %d %b %Y, %H:%M} to {end:%H:%M} {start:%Z}"
-    contact = contacts.get(record.parent or "")
-    buyer = (
-        " ".join(str(contact.doc[part]) for part in ("firstName", "lastName") if contact.doc.get(part))
-        if contact
-        else ""
-    )
-    status = str(doc.get("appointmentStatus", ""))
-    return (
-        _t(doc.get("title")),
-        f"<span class='status {_t(status)}'>{_t(status)}</span>",
-        _t(times),
-        _t(buyer),
-        _t(doc.get("address")),
-        _id(record.id),
-    )
-
-
-def _pager(view: View, account: Account) -> str:
-    pages = max(1, -(-view.counts[view.kind] // PAGE_ROWS))
-    newer = _link(account, view.kind, view.page - 1, "Newer") if view.page > 1 else ""
-    older = _link(account, view.kind, view.page + 1, "Older") if view.page < pages else ""
-    return f"<nav aria-label=Pages><span>Page {view.page} of {pages}, newest first</span> {newer} {older}</nav>"
+def _pager(view: View, account: Account, tab: Tab) -> str:
+    newer = _link(account, tab.kind, view.page - 1, "Newer") if view.page > 1 else ""
+    older = _link(account, tab.kind, view.page + 1, "Older") if view.page < view.pages else ""
+    return f"<nav aria-label=Pages><span>Page {view.page} of {view.pages}, newest first</span> {newer} {older}</nav>"
 
 
 def _faults(view: View) -> str:
     forms = []
-    for slug, label in view.vendors:
+    for vendor in view.vendors:
         cards = "".join(
-            f"<form method=post action='/_sandbox/faults'><input type=hidden name=provider value='{_t(slug)}'>"
+            f"<form method=post action='/_sandbox/faults'><input type=hidden name=provider value='{_t(vendor.slug)}'>"
             f"<input type=hidden name=preset value='{_t(name)}'>"
             f"<button>{_t(button.label)}</button><p>{_t(button.meaning)}</p></form>"
             for name, button in BUTTONS.items()
@@ -231,7 +191,7 @@ def _faults(view: View) -> str:
             "<form method=post action='/_sandbox/faults/clear'><button>Clear faults</button>"
             "<p>Every fault ordered so far is taken back.</p></form>"
         )
-        forms.append(f"<h3>{_t(label)}</h3><div class=cards>{cards}{clear}</div>")
+        forms.append(f"<h3>{_t(vendor.label)}</h3><div class=cards>{cards}{clear}</div>")
     if view.faults:
         rows = [(_t(_what(fault)), _t(_where(fault)), _t(_left(fault))) for fault in view.faults]
         active = _table(("Fault", "Meets", "Left"), rows)
@@ -297,7 +257,7 @@ def _recent(view: View) -> str:
 def _reset() -> str:
     return (
         "<section id=reset><h2>Start over</h2><form method=post action='/_sandbox/reset'>"
-        "<p>Removes all contacts, appointments, faults and the journal. Accounts and their tokens stay.</p>"
+        "<p>Removes all that the CRMs hold, the faults and the journal. Accounts stay, with their tokens and users.</p>"
         "<p><label><input type=checkbox name=confirm value=yes required> Yes, remove them</label></p>"
         "<button class=danger>Reset the sandbox</button></form></section>"
     )
@@ -322,10 +282,6 @@ def _link(account: Account, kind: str, number: int, label: str, *, current: bool
 
 def _span(seconds: float) -> str:
     return "a day" if seconds == 86_400 else f"{seconds:g} s"
-
-
-def _when(value: object) -> str:
-    return datetime.fromisoformat(value).strftime("%d %b %Y, %H:%M:%S UTC") if isinstance(value, str) else ""
 
 
 def _id(value: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -199,6 +200,25 @@ class Data:
             "provider = ? AND account = ? AND kind = ?", (provider, account, kind), "n DESC", limit, offset
         )
 
+    def listed(
+        self, provider: str, account: str, kind: str, *, after: int | None, newest: bool, offset: int, limit: int
+    ) -> list[tuple[int, Record]]:
+        """One page of records with their numbers, which rise with every insert; goes on from the number ``after``."""
+        order, beyond = ("n DESC", "<") if newest else ("n", ">")
+        start = after if after is not None else 2**62 if newest else -1
+        rows = self.sql.execute(
+            f"SELECT n, {COLUMNS} FROM records WHERE provider = ? AND account = ? AND kind = ? AND n {beyond} ? "  # noqa: S608 - constants
+            f"ORDER BY {order} LIMIT ? OFFSET ?",
+            (provider, account, kind, start, limit, offset),
+        )
+        return [(row[0], _record(row[1:])) for row in rows]
+
+    def remove(self, record: Record) -> None:
+        """Delete a record."""
+        self.sql.execute(
+            "DELETE FROM records WHERE provider = ? AND kind = ? AND id = ?", (record.provider, record.kind, record.id)
+        )
+
     def count(self, provider: str, account: str, kind: str) -> int:
         """How many records of a kind an account holds."""
         row = self.sql.execute(
@@ -212,7 +232,11 @@ class Data:
             f"SELECT {COLUMNS} FROM records WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
             (*values, limit, offset),
         )
-        return [Record(row[0], row[1], row[2], row[3], json.loads(row[4]), *row[5:]) for row in rows]
+        return [_record(row) for row in rows]
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(row[0], row[1], row[2], row[3], json.loads(row[4]), *row[5:])
 
 
 class Store:

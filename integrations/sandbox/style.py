@@ -30,6 +30,7 @@ button.danger:hover, button.danger:focus-visible { background: var(--bad); color
 .status { font-weight: 600; white-space: nowrap; } .ok, .confirmed, .showed { color: var(--ok); }
 .bad, .cancelled, .noshow, .invalid { color: var(--bad); } .new { color: var(--warn); }
 meter { width: 96px; vertical-align: middle; }
+.long { white-space: pre-line; max-width: 60ch; }
 @media (max-width: 720px) {
   main { padding: 8px; } section { padding: 12px; }
   thead { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden; }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .holdings import Tab
 from .limits import Limit, Usage
 from .messages import Request
 from .store import Data
@@ -20,7 +21,7 @@ class Reply:
     """
 
     status: int
-    document: dict[str, object]
+    document: object
     effect: dict[str, object] | None = None
 
 
@@ -41,9 +42,18 @@ class Vendor(Protocol):
     slug: str
     label: str
     limits: Sequence[Limit]
+    tabs: Sequence[Tab]
+    secret_settings: frozenset[str]
+    """Settings of an account of which only is told whether they are set."""
 
     def configure(self, data: Data, account: str, settings: Mapping[str, object], now: float) -> None:
         """Create or change an account. ``now`` is seconds since the epoch. Raises SettingError."""
+
+    def refill(self, data: Data, account: str, now: float) -> None:
+        """Put into an account what its settings say it holds from the start, as far as it is not there."""
+
+    def sharing(self, data: Data, account: str) -> list[str]:
+        """The accounts that share one rate limit with this one, itself included, always in the same order."""
 
     def identify(self, data: Data, request: Request) -> str | None:
         """The account a request is made for, as far as its credentials tell, valid or not."""

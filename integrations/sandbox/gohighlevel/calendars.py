@@ -156,6 +156,7 @@ def _placed(call: Call, record: Record, calendar: str, start: datetime, end: dat
         raise VendorError(400, "The calendar is not found in this location.")
     if end <= start:
         raise VendorError(400, "endTime must be after startTime")
+    call.check_user(call.body.get("assignedUserId"))
     changes = {name: value for name, value in call.body.items() if name not in NOT_STORED}
     doc = record.doc | changes | {"dateUpdated": iso(call.now)}
     if "address" in changes and "meetingLocationType" not in changes:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from integrations.sandbox.holdings import TAG, note_tags
 from integrations.sandbox.store import Account, Data, Record
 from integrations.sandbox.vendor import Reply
 
@@ -46,6 +47,12 @@ class Call:
         """Refuse a location that the token is not for."""
         if location != self.location:
             raise VendorError(403, "The token does not have access to this location.")
+
+    def check_user(self, user_id: object) -> None:
+        """Refuse a user that the location does not have, if its settings say which it has."""
+        users = self.account.config.get("users")
+        if user_id and isinstance(users, list) and users and user_id not in [user["id"] for user in users]:
+            raise VendorError(400, f"The user with id {user_id} is not found in this location.")
 
 
 def create(call: Call) -> Reply:
@@ -96,11 +103,13 @@ def update(call: Call, contact_id: str) -> Reply:
 def add_tags(call: Call, contact_id: str) -> Reply:
     """POST /contacts/{id}/tags — adds, and answers with all the contact has."""
     _check(call, TAGS, ("tags",))
-    record = find(call, contact_id)
-    tags = [*_list(record.doc.get("tags")), *_list(call.body["tags"])]
-    record = replace(record, doc={**record.doc, "tags": list(dict.fromkeys(tags)), "dateUpdated": iso(call.now)})
-    call.data.put(record)
-    return Reply(201, {"tags": record.doc["tags"]}, _effect(record, "update"))
+    return Reply(201, *_retag(call, contact_id, adding=True))
+
+
+def remove_tags(call: Call, contact_id: str) -> Reply:
+    """DELETE /contacts/{id}/tags — takes away, and answers with those the contact still has."""
+    _check(call, TAGS, ("tags",))
+    return Reply(200, *_retag(call, contact_id, adding=False))
 
 
 def find(call: Call, contact_id: object) -> Record:
@@ -183,6 +192,8 @@ def _change(call: Call, record: Record) -> Record:
         del changes["dateOfBirth"]
     if "customFields" in changes:
         changes["customFields"] = _merged_fields(record.doc.get("customFields"), changes["customFields"])
+    call.check_user(changes.get("assignedTo"))
+    note_tags(call.data, SLUG, call.location, changes.get("tags"), iso(call.now))
     doc = record.doc | changes | {"dateUpdated": iso(call.now)}
     mail, number = _keys(doc)
     if number is not None:
@@ -190,6 +201,19 @@ def _change(call: Call, record: Record) -> Record:
     record = replace(record, doc=doc, email=mail, phone=number)
     call.data.put(record)
     return record
+
+
+def _retag(call: Call, contact_id: str, *, adding: bool) -> tuple[dict[str, object], dict[str, object] | None]:
+    """The contact's tags and the effect, which is none when there was nothing to do."""
+    record = find(call, contact_id)
+    held = _list(record.doc.get("tags"))
+    touched = [tag for tag in dict.fromkeys(_list(call.body["tags"])) if (tag not in held) is adding]
+    if not touched:
+        return {"tags": held}, None
+    kept = [*held, *touched] if adding else [tag for tag in held if tag not in touched]
+    note_tags(call.data, SLUG, call.location, touched, iso(call.now))
+    call.data.put(replace(record, doc={**record.doc, "tags": kept, "dateUpdated": iso(call.now)}))
+    return {"tags": kept}, {"kind": TAG, "id": record.id, "op": "create" if adding else "delete", "tags": touched}
 
 
 def _merged_fields(held: object, given: object) -> list[object]:

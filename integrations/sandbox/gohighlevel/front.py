@@ -8,21 +8,23 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo
 
+from integrations.sandbox import settings as reading
+from integrations.sandbox.holdings import Tab
 from integrations.sandbox.journal import digest
 from integrations.sandbox.limits import Limit, Usage
 from integrations.sandbox.messages import MalformedError, Request
 from integrations.sandbox.store import Account, Data, Token
 from integrations.sandbox.vendor import Reply, SettingError
 
-from . import calendars, contacts
+from . import activities, calendars, contacts, locations
 from .contacts import Call
-from .shapes import ERROR_NAMES, SLUG, TOKEN, VendorError, problems
+from .shapes import ERROR_NAMES, SLUG, TOKEN, VendorError, iso, problems
+from .showing import TABS
 
 DEFAULT_ZONE = "America/Los_Angeles"
 ACCESS_TOKEN_S = 86_399
-SETTINGS = frozenset({"token", "calendar", "duplicates", "oauth", "timezone", "name"})
+SETTINGS = frozenset({"token", "calendar", "duplicates", "oauth", "timezone", "name", "users"})
 OAUTH_SETTINGS = frozenset({"client_id", "client_secret", "refresh_token", "access_token", "expires_in"})
 OPEN_FORM_FIELDS = frozenset({"grant_type", "client_id", "user_type", "redirect_uri"})
 INVALID_TOKEN = "Invalid token: access token is invalid"  # noqa: S105 - the vendor's sentence, no secret
@@ -38,21 +40,6 @@ class Route(NamedTuple):
     run: Callable[..., Reply]
 
 
-def _location(call: Call, location: str) -> Reply:
-    """GET /locations/{locationId}."""
-    call.check_location(location)
-    config = call.account.config
-    document = {
-        "id": location,
-        "companyId": f"company_{location}",
-        "name": config["name"],
-        "country": "US",
-        "timezone": config["timezone"],
-        "settings": {"allowDuplicateContact": config["duplicates"] is True},
-    }
-    return Reply(200, {"location": document})
-
-
 def _route(method: str, path: str, version: str, run: Callable[..., Reply]) -> Route:
     return Route(method, re.compile(re.sub(r"\{\w+\}", "([^/]+)", path) + r"/?\Z"), version, run)
 
@@ -63,6 +50,18 @@ ROUTES = (
     _route("GET", "/contacts/search/duplicate", PLAIN, contacts.search_duplicate),
     _route("GET", "/contacts/{id}/appointments", PLAIN, calendars.of_contact),
     _route("POST", "/contacts/{id}/tags", PLAIN, contacts.add_tags),
+    _route("DELETE", "/contacts/{id}/tags", PLAIN, contacts.remove_tags),
+    _route("GET", "/contacts/{id}/notes", PLAIN, activities.list_notes),
+    _route("POST", "/contacts/{id}/notes", PLAIN, activities.create_note),
+    _route("GET", "/contacts/{id}/notes/{note}", PLAIN, activities.fetch_note),
+    _route("PUT", "/contacts/{id}/notes/{note}", PLAIN, activities.update_note),
+    _route("DELETE", "/contacts/{id}/notes/{note}", PLAIN, activities.delete_note),
+    _route("GET", "/contacts/{id}/tasks", PLAIN, activities.list_tasks),
+    _route("POST", "/contacts/{id}/tasks", PLAIN, activities.create_task),
+    _route("GET", "/contacts/{id}/tasks/{task}", PLAIN, activities.fetch_task),
+    _route("PUT", "/contacts/{id}/tasks/{task}", PLAIN, activities.update_task),
+    _route("PUT", "/contacts/{id}/tasks/{task}/completed", PLAIN, activities.complete_task),
+    _route("DELETE", "/contacts/{id}/tasks/{task}", PLAIN, activities.delete_task),
     _route("POST", "/contacts", PLAIN, contacts.create),
     _route("GET", "/contacts/{id}", PLAIN, contacts.fetch),
     _route("PUT", "/contacts/{id}", PLAIN, contacts.update),
@@ -71,7 +70,11 @@ ROUTES = (
     _route("PUT", "/calendars/events/appointments/{id}", CALENDARS, calendars.edit),
     _route("GET", "/calendars", CALENDARS, calendars.list_calendars),
     _route("GET", "/calendars/{id}", CALENDARS, calendars.fetch_calendar),
-    _route("GET", "/locations/{id}", PLAIN, _location),
+    _route("GET", "/locations/{id}/customFields", PLAIN, locations.list_fields),
+    _route("POST", "/locations/{id}/customFields", PLAIN, locations.create_field),
+    _route("GET", "/locations/{id}/customFields/{field}", PLAIN, locations.fetch_field),
+    _route("GET", "/locations/{id}/tags", PLAIN, locations.list_tags),
+    _route("GET", "/locations/{id}", PLAIN, locations.fetch),
 )
 
 
@@ -82,31 +85,40 @@ class GoHighLevel:
     label = "GoHighLevel"
     # "per app per Location": https://github.com/GoHighLevel/highlevel-api-docs, docs/oauth
     limits: Sequence[Limit] = (Limit("burst", 100, 10), Limit("daily", 200_000, 86_400))
+    tabs: Sequence[Tab] = TABS
+    secret_settings = frozenset({"oauth"})
 
     def configure(self, data: Data, account: str, settings: Mapping[str, object], now: float) -> None:
         """Create or change a location; settings left out keep their value."""
-        for name in settings:
-            if name not in SETTINGS:
-                raise SettingError(name, f"is not known; known here: {', '.join(sorted(SETTINGS))}")
+        reading.known(settings, SETTINGS)
         held = data.account(self.slug, account)
         config: dict[str, object] = {"duplicates": False, "timezone": DEFAULT_ZONE, "name": account, "calendar": None}
         config |= held.config if held else {}
-        for name in ("calendar", "name", "timezone"):
-            if name in settings:
-                config[name] = _setting_text(settings[name], name)
+        config |= {name: reading.text(settings[name], name) for name in ("calendar", "name") if name in settings}
+        if "timezone" in settings:
+            config["timezone"] = reading.zone(settings["timezone"])
+        if "users" in settings:
+            config["users"] = reading.users(settings["users"])
         if "duplicates" in settings:
             if not isinstance(settings["duplicates"], bool):
                 raise SettingError("duplicates", "must be true or false")
             config["duplicates"] = settings["duplicates"]
-        try:
-            ZoneInfo(str(config["timezone"]))
-        except (ValueError, OSError, KeyError):
-            raise SettingError("timezone", "is not a time zone of the IANA database") from None
         if "token" in settings:
-            self._set_token(data, account, "private", _setting_text(settings["token"], "token"), None, "token")
+            self._set_token(data, account, "private", reading.text(settings["token"], "token"), None, "token")
         if settings.get("oauth") is not None:
             config["oauth"] = self._set_oauth(data, account, settings["oauth"], config.get("oauth"), now)
         data.put_account(Account(self.slug, account, config))
+        self.refill(data, account, now)
+
+    def refill(self, data: Data, account: str, now: float) -> None:
+        """The location's users. The contracts at hand describe no call that lists them."""
+        held = data.account(self.slug, account)
+        if held is not None and "users" in held.config:
+            reading.put_users(data, self.slug, account, held.config["users"], iso(now))
+
+    def sharing(self, data: Data, account: str) -> list[str]:
+        """Each location has limits of its own."""
+        return [account]
 
     def identify(self, data: Data, request: Request) -> str | None:
         """The location of the bearer token, or of the refresh token; dead tokens name their location too."""
@@ -123,7 +135,8 @@ class GoHighLevel:
             reply = self._answer(data, request, now)
         except VendorError as error:
             reply = Reply(error.status, error.document())
-        return Reply(reply.status, {**reply.document, "traceId": str(uuid.uuid4())}, reply.effect)
+        document = reply.document if isinstance(reply.document, dict) else {}
+        return Reply(reply.status, {**document, "traceId": str(uuid.uuid4())}, reply.effect)
 
     def failure(self, status: int, message: str) -> dict[str, object]:
         """An error from in front of the application."""
@@ -235,14 +248,12 @@ class GoHighLevel:
         """Take an app's credentials. The same seeds again change nothing: a refresh token that was used stays dead."""
         if not isinstance(given, dict):
             raise SettingError("oauth", "must be an object")
-        for name in given:
-            if name not in OAUTH_SETTINGS:
-                raise SettingError(f"oauth.{name}", f"is not known; known here: {', '.join(sorted(OAUTH_SETTINGS))}")
+        reading.known(given, OAUTH_SETTINGS, "oauth.")
         before: dict[str, object] = held if isinstance(held, dict) else {}
         kept: dict[str, object] = {"expires_in": ACCESS_TOKEN_S, **before}
         for name in ("client_id", "client_secret", "refresh_token", "access_token"):
             if name in given:
-                kept[name] = digest(_setting_text(given[name], f"oauth.{name}"))
+                kept[name] = digest(reading.text(given[name], f"oauth.{name}"))
             elif name not in kept and name != "access_token":
                 raise SettingError(f"oauth.{name}", "is missing")
         if "expires_in" in given:
@@ -279,9 +290,3 @@ def _form(request: Request) -> dict[str, str]:
         return request.form
     except MalformedError:
         return {}
-
-
-def _setting_text(value: object, field: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 500 or not value.isprintable():
-        raise SettingError(field, "must be a string of 1 to 500 printable characters")
-    return value

@@ -102,6 +102,12 @@ def flag(value: object) -> str | None:
     return None if isinstance(value, bool) else "must be a boolean value"
 
 
+def number(value: object) -> str | None:
+    """A number."""
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if good else "must be a number conforming to the specified constraints"
+
+
 def texts(value: object) -> str | None:
     """A list of strings."""
     if not isinstance(value, list):
@@ -141,6 +147,19 @@ def custom_fields(value: object) -> str | None:
     return None if good else "each must have an id and nothing but id, key and field_value"
 
 
+def box_options(value: object) -> str | None:
+    """A list of ``{"label"?, "prefillValue"?}``."""
+    if not isinstance(value, list):
+        return "must be an array"
+    good = all(
+        isinstance(item, dict)
+        and item.keys() <= {"label", "prefillValue"}
+        and all(isinstance(part, str) for part in item.values())
+        for item in value
+    )
+    return None if good else "each must have nothing but label and prefillValue"
+
+
 def one_of(values: tuple[str, ...]) -> Check:
     """One of some strings."""
     message = f"must be one of the following values: {', '.join(values)}"
@@ -178,6 +197,19 @@ APPOINTMENT_EDIT: Shape = {
     "rrule": text, "calendarId": filled, "startTime": instant, "endTime": instant,
 }  # fmt: skip
 APPOINTMENT_CREATE: Shape = {**APPOINTMENT_EDIT, "locationId": filled, "contactId": filled}
+NOTE: Shape = {"userId": text, "body": text, "title": text, "color": text, "pinned": flag}
+TASK: Shape = {"title": filled, "body": text, "dueDate": instant, "completed": flag, "assignedTo": text}
+TASK_COMPLETED: Shape = {"completed": flag}
+# The contract shows TEXT only; the names are those of the location's own settings.
+FIELD_TYPES = (
+    "TEXT", "LARGE_TEXT", "NUMERICAL", "FLOAT", "PHONE", "EMAIL", "MONETORY", "CHECKBOX", "RADIO", "SINGLE_OPTIONS",
+    "MULTIPLE_OPTIONS", "DATE", "TIME", "TEXTBOX_LIST", "FILE_UPLOAD", "SIGNATURE",
+)  # fmt: skip
+CUSTOM_FIELD: Shape = {
+    "name": filled, "dataType": one_of(FIELD_TYPES), "placeholder": text, "acceptedFormat": texts,
+    "isMultipleFile": flag, "maxNumberOfFiles": number, "textBoxListOptions": box_options, "position": number,
+    "model": one_of(("contact", "opportunity")),
+}  # fmt: skip
 TOKEN: Shape = {
     "client_id": filled, "client_secret": filled,
     "grant_type": one_of(("authorization_code", "refresh_token", "client_credentials")), "code": text,

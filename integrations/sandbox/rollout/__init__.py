@@ -1,0 +1,1 @@
+"""Rollout's Universal CRM API, as its OpenAPI file (https://github.com/RolloutHQ/crm-activity-sync) describes it."""
