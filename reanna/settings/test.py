@@ -14,7 +14,7 @@ from .base import DATABASES
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Threads must meet in one file: an in-memory database would give each its own or share one connection.
     _file = Path(tempfile.gettempdir()) / f"reanna-test-{os.getpid()}.sqlite3"
-    DATABASES["default"]["NAME"] = _file
+    DATABASES["default"]["NAME"] = ":memory:"  # only the runner makes the file, and it removes it
     DATABASES["default"]["TEST"] = {"NAME": _file}
     DATABASES["default"]["OPTIONS"]["init_command"] = DATABASES["default"]["OPTIONS"]["init_command"].replace(
         "synchronous=FULL", "synchronous=OFF"
