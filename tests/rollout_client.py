@@ -14,7 +14,7 @@ import httpx
 from tests.openapi import validate_request, validate_response
 from tests.sandbox_server import ROLLOUT_CLIENT, ROLLOUT_CONSUMER, ROLLOUT_CREDENTIAL, ROLLOUT_SECRET
 
-UNDOCUMENTED = (401, 403, 429)
+UNDOCUMENTED = (401, 403, 429, 503)
 
 
 def signed(

@@ -82,7 +82,7 @@ class Collection:
             SLUG, call.credential, self.kind, after=after, newest=newest, offset=offset, limit=limit + 1
         )
         more = len(found) > limit
-        cursor = base64.urlsafe_b64encode(f"n:{found[limit - 1][0]}".encode()).decode() if more else None
+        cursor = _cursor_after(found[limit - 1][0]) if more else None
         metadata = {
             "collection": self.name,
             "offset": offset,
@@ -137,11 +137,15 @@ def _whole(call: Call, name: str, default: int, least: int) -> int:
     return int(value)
 
 
+def _cursor_after(number: int) -> str:
+    return base64.urlsafe_b64encode(f"n:{number}".encode()).decode().rstrip("=")
+
+
 def _cursor(value: str | None) -> int | None:
     if value is None:
         return None
     try:
-        found = CURSOR.match(base64.urlsafe_b64decode(value.encode()).decode("ascii"))
+        found = CURSOR.match(base64.urlsafe_b64decode(value.encode() + b"=" * (-len(value) % 4)).decode("ascii"))
     except (binascii.Error, ValueError):
         found = None
     if found is None:

@@ -6,12 +6,12 @@ becomes of a property that it does not list; here it is refused.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 SLUG = "rollout"
+END_MS = 253_370_764_800_000
 NOT_READY = "Data for this credential is not ready yet. Please try again."
 
 Check = Callable[[str, object], list[str]]
@@ -43,19 +43,17 @@ def iso(seconds: float) -> str:
 def moment_ms(value: object) -> int:
     """A date, a time (UTC unless it says otherwise) or a number of milliseconds, as epoch milliseconds.
 
-    Raises ValueError.
+    Raises ValueError, also for what lies outside the years 1970 to 9998.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value / 1000
-        if not math.isfinite(seconds) or not 0 <= seconds < 253_402_300_800:
-            raise ValueError(value)
-        return int(value)
-    moment = datetime.fromisoformat(str(value))
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    try:
-        return int(moment.timestamp() * 1000)
-    except OverflowError:
-        raise ValueError(value) from None
+        found = int(value)
+    else:
+        moment = datetime.fromisoformat(str(value))
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        found = int(moment.timestamp() * 1000)
+    if not 0 <= found < END_MS:
+        raise ValueError(value)
+    return found
 
 
 def text(where: str, value: object) -> list[str]:
@@ -82,8 +80,8 @@ def number(where: str, value: object) -> list[str]:
 def instant(where: str, value: object) -> list[str]:
     """A date, a time or a number of milliseconds."""
     try:
-        iso(moment_ms(value) / 1000)
-    except (ValueError, OverflowError):
+        moment_ms(value)
+    except ValueError:
         return [f"{where} must be a date or a time of ISO 8601, or a number of milliseconds"]
     return []
 

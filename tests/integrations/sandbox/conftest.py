@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crm_client import Crm
+from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import SandboxServer
 
 
@@ -26,5 +27,13 @@ def sandbox(running: SandboxServer) -> SandboxServer:
 @pytest.fixture
 def crm(sandbox: SandboxServer) -> Iterator[Crm]:
     client = Crm(sandbox.url)
+    yield client
+    client.http.close()
+
+
+@pytest.fixture
+def rollout(sandbox: SandboxServer) -> Iterator[RolloutCrm]:
+    sandbox.rollout()
+    client = RolloutCrm(sandbox.url)
     yield client
     client.http.close()
