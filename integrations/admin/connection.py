@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from integrations import conf
 from integrations.engine.clock import db_now
 from integrations.models import OPEN, Connection, ConnectionState, Operation
 from integrations.operations import connections, deletion
@@ -156,11 +157,13 @@ class ConnectionAdmin(FormPage, Deletable):
 
     def page_context(self, request: HttpRequest, obj: Connection | None) -> dict[str, Any]:
         if obj is None:
-            return {"provider": provider_label(_provider(request) or "")}
+            provider = _provider(request) or ""
+            return {"provider": provider_label(provider), "address": _address(provider)}
         now_ms = db_now()
         counts = open_counts([obj.pk]).get(obj.pk, {})
         return {
             "provider": provider_label(obj.provider),
+            "address": _address(obj.provider),
             "state_badge": state_badge(obj),
             "hold": hold_words(obj, now_ms),
             "now": moments.clock(moments.at_ms(now_ms), UTC),
@@ -267,3 +270,11 @@ def _operations_url(connection: Connection, state: str) -> str:
 
 def _link(connection: Connection, state: str, number: int) -> str:
     return format_html('<a href="{}">{}</a>', _operations_url(connection, state), number)
+
+
+def _address(provider: str) -> str:
+    """Where requests of this provider go; staff must see when that is a sandbox and not the vendor."""
+    settings = conf.current()
+    address = settings.base_urls.get(provider, "")
+    here = settings.sandbox_url and address.startswith(settings.sandbox_url.rstrip("/"))
+    return f"{address} (the sandbox on this machine, not the vendor)" if here else address

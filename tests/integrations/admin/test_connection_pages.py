@@ -257,3 +257,18 @@ def test_an_unused_connection_is_deleted(staff: Client, crm_row: Connection) -> 
 
 def test_a_provider_that_does_not_exist_is_not_offered(staff: Client, db: None) -> None:
     assert staff.get(ADD, {"provider": "../etc"}).status_code == 200
+
+
+# --- where it talks to ------------------------------------------------------------------------------------------------
+
+
+def test_a_sandbox_is_named_as_one_before_anyone_types_a_key(staff: Client, settings: Any) -> None:
+    settings.REANNA_SANDBOX_URL = "http://127.0.0.1:8900"
+    settings.REANNA_BASE_URLS = {"gohighlevel": "http://127.0.0.1:8900"}
+    said = staff.get(reverse("admin:integrations_connection_add"), {"provider": "gohighlevel"}).content.decode()
+    assert "It talks to http://127.0.0.1:8900 (the sandbox on this machine, not the vendor)." in said
+
+
+def test_the_vendors_address_is_shown(staff: Client, crm_row: Connection, settings: Any) -> None:
+    settings.REANNA_BASE_URLS = {"gohighlevel": "https://crm.example"}
+    assert "<dt>Talks to</dt><dd>https://crm.example</dd>" in page(staff, "connection_change", crm_row.pk)
