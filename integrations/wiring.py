@@ -1,4 +1,6 @@
-"""Joins the pure parts to our database: where credentials live, what the gate is told when Redis forgot."""
+"""Joins the pure parts to our database: where credentials live, what is remembered of vendors' lists, what the gate is
+told when Redis forgot.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,20 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
+from django.utils.crypto import salted_hmac
 
 from integrations import conf, gateway
 from integrations.gate import BreakerState, Gate, Scope, Seed, connect
-from integrations.models import Attempt, Connection
+from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
+from integrations.providers import registry
 from integrations.providers.auth import Credentials
 
 SHORT_WINDOW_S = 60
@@ -35,7 +39,8 @@ def link(connection: Connection) -> gateway.Link:
         secrets_version=connection.secrets_version,
         base_url=settings.base_urls[connection.provider],
     )
-    return gateway.open_connection(facts, DatabaseCredentialStore(connection.pk), gate(), settings)
+    credentials, lookups = DatabaseCredentialStore(connection.pk), DatabaseLookups(connection.pk)
+    return gateway.open_connection(facts, credentials, gate(), settings, lookups)
 
 
 def gate() -> Gate:
@@ -89,6 +94,83 @@ class DatabaseCredentialStore:
         return changed == 1
 
 
+# --- vendors' lists ------------------------------------------------------------------------------------------------
+
+
+class DatabaseLookups:
+    """What one connection remembers of its vendor's lists (`providers.base.LookupStore`).
+
+    Keys are addresses of people we have nothing to do with: they are stored as HMACs under `SECRET_KEY`, which can be
+    compared and not read. With another `SECRET_KEY` what is stored says nothing, and is thrown away.
+    """
+
+    def __init__(self, connection_id: int) -> None:
+        self._id = connection_id
+
+    def cursor(self, resource: str) -> tuple[int, Mapping[str, Any]]:
+        """See `LookupStore`."""
+        key_id = self._hash("", "key id")[:16]
+        mine, _ = LookupCursor.objects.get_or_create(
+            connection_id=self._id, resource=resource, defaults={"key_id": key_id}
+        )
+        if mine.key_id != key_id:
+            self._entries(resource).delete()
+            same = LookupCursor.objects.filter(pk=mine.pk, version=mine.version)
+            same.update(key_id=key_id, note={}, version=F("version") + 1)
+            mine.refresh_from_db()
+        return mine.version, mine.note
+
+    def move(self, resource: str, version: int, cursor: Mapping[str, Any]) -> bool:
+        """See `LookupStore`."""
+        same = LookupCursor.objects.filter(connection_id=self._id, resource=resource, version=version)
+        return same.update(note=dict(cursor), version=version + 1) == 1
+
+    def put(self, resource: str, records: Mapping[str, Sequence[str]], generation: int) -> None:
+        """See `LookupStore`. Written in one order, so that two who write the same records wait and do not lock up."""
+        pairs = {(external_id, self._hash(resource, key)) for external_id, keys in records.items() for key in keys}
+        pairs |= {(external_id, "") for external_id in records}
+        LookupEntry.objects.bulk_create(
+            [
+                LookupEntry(
+                    connection_id=self._id,
+                    resource=resource,
+                    external_id=external_id,
+                    key=key,
+                    generation=generation,
+                )
+                for external_id, key in sorted(pairs)
+            ],
+            batch_size=500,
+            update_conflicts=True,
+            unique_fields=["connection", "resource", "key", "external_id"],
+            update_fields=["generation"],
+        )
+
+    def find(self, resource: str, key: str) -> Sequence[str]:
+        """See `LookupStore`."""
+        rows = self._entries(resource).filter(key=self._hash(resource, key))
+        return list(rows.order_by("external_id").values_list("external_id", flat=True))
+
+    def count(self, resource: str) -> int:
+        """See `LookupStore`."""
+        return self._entries(resource).filter(key="").count()
+
+    def forget(self, resource: str, external_id: str) -> None:
+        """See `LookupStore`."""
+        self._entries(resource).filter(external_id=external_id).delete()
+
+    def prune(self, resource: str, generation: int) -> None:
+        """See `LookupStore`."""
+        self._entries(resource).filter(generation__lt=generation).delete()
+
+    def _entries(self, resource: str) -> QuerySet[LookupEntry]:
+        return LookupEntry.objects.filter(connection_id=self._id, resource=resource)
+
+    def _hash(self, resource: str, key: str) -> str:
+        value = f"{self._id}:{resource}:{key}"
+        return salted_hmac("integrations.lookups", value, algorithm="sha256").hexdigest()[:32]
+
+
 # --- what the gate remembers ---------------------------------------------------------------------------------------
 
 
@@ -97,23 +179,34 @@ class DatabaseSeeds:
 
     def seed(self, scope: Scope) -> Seed:
         """Calls of long windows from our attempts, circuit and not-before from their last stored copy."""
-        provider, _, account_key = scope.key.partition(":")
-        row = Connection.objects.filter(provider=provider, account_key=account_key).first()
-        if row is None:
+        rows = _connections_of(scope)
+        if not rows:
             return Seed()
         now_ms = _now_ms()
+        ids = [row.pk for row in rows]
         used = {
-            window.name: _calls(row.pk, now_ms - window.seconds * 1000, window.bucket_ms)
+            window.name: _calls(ids, now_ms - window.seconds * 1000, window.bucket_ms)
             for window in scope.windows
             if window.seconds > SHORT_WINDOW_S
         }
-        breaker = BreakerState(**row.breaker) if row.breaker else None
-        return Seed(used, breaker, row.not_before_ms or None)
+        circuits = [BreakerState(**row.breaker) for row in rows if row.breaker]
+        newest = max(circuits, key=lambda circuit: circuit.generation, default=None)
+        return Seed(used, newest, max(row.not_before_ms for row in rows) or None)
 
 
-def _calls(connection_id: int, since_ms: int, bucket_ms: int) -> list[tuple[int, int]]:
+def _connections_of(scope: Scope) -> list[Connection]:
+    """The connections whose calls a scope counts: one account's, or all that share its limit."""
+    provider, _, key = scope.key.partition(":")
+    rows = Connection.objects.filter(provider=provider).defer("secrets")
+    limit_key = registry.manifest(provider).limit_key
+    if limit_key is None:
+        return list(rows.filter(account_key=key))
+    return [row for row in rows if limit_key(row.config) == key]
+
+
+def _calls(connection_ids: list[int], since_ms: int, bucket_ms: int) -> list[tuple[int, int]]:
     rows = (
-        Attempt.objects.filter(connection_id=connection_id, started_ms__gte=since_ms)
+        Attempt.objects.filter(connection_id__in=connection_ids, started_ms__gte=since_ms)
         .annotate(bucket=F("started_ms") - F("started_ms") % bucket_ms)
         .values_list("bucket")
         .annotate(made=Sum("calls"))

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from integrations.admin.choosing import is_id
-from integrations.models import Contact, Operation, TourStop
+from integrations.models import Connection, Contact, Operation, TourStop
 
 UTC = ZoneInfo("UTC")
 
@@ -25,7 +25,7 @@ class About:
 
 
 def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
-    """(entity type, id) → what it is. At most two queries."""
+    """(entity type, id) → what it is. At most three queries."""
     wanted = {(operation.entity_type, operation.entity_id) for operation in operations}
     found = {pair: About(f"{pair[0]} {pair[1]}", "") for pair in wanted}
     stop_ids = [pk for kind, pk in wanted if kind == "stop"]
@@ -40,6 +40,10 @@ def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
         for contact in Contact.objects.filter(pk__in=contact_ids):
             url = reverse("admin:integrations_contact_change", args=[contact.pk])
             found["contact", contact.pk] = About(str(contact), url)
+    account_ids = [pk for kind, pk in wanted if kind == "connection"]
+    if account_ids:
+        for pk, label in Connection.objects.filter(pk__in=account_ids).values_list("pk", "label"):
+            found["connection", pk] = About(label, reverse("admin:integrations_connection_change", args=[pk]))
     return found
 
 

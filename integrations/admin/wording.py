@@ -32,7 +32,7 @@ REASONS = {
     "not_before": "The CRM asked us to wait",
     "not_processed": "The CRM could not take it just now",
     "not_ready": "The CRM is still working on what came before",
-    "nothing_to_do": "It never stood in the CRM, so there was nothing to cancel",
+    "nothing_to_do": "It does not stand in the CRM, so there was nothing to cancel",
     "person_said_arrived": "A person found it in the CRM",
     "poison": "The process sending it died three times",
     "rate_limited": "The CRM's rate limit",
@@ -57,7 +57,7 @@ STATES = {
     "cancelled": "Stopped",
 }
 
-KINDS = {"contact.link": "Buyer", "appointment.sync": "Appointment"}
+KINDS = {"contact.link": "Buyer", "appointment_type.link": "Appointment type", "appointment.sync": "Appointment"}
 
 QUESTIONS = {
     "two_matches": "Which record in the CRM is this one? Delete the double there, then retry, or give its id.",

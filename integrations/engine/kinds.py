@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from integrations.providers import registry
+
 
 @dataclass(frozen=True, slots=True)
 class KindRow:
-    """`needs`: the kinds whose record must be linked first. `once`: settled for good by its first success."""
+    """`needs`: the kinds whose record must be linked first, where the provider has them.
+
+    `once`: settled for good by its first success.
+    """
 
     name: str
     entity_type: str
@@ -20,6 +25,16 @@ KINDS: dict[str, KindRow] = {
     row.name: row
     for row in (
         KindRow("contact.link", "contact", "contact", once=True),
-        KindRow("appointment.sync", "stop", "appointment", needs=("contact.link",)),
+        KindRow("appointment_type.link", "connection", "appointment_type", once=True),
+        KindRow("appointment.sync", "stop", "appointment", needs=("contact.link", "appointment_type.link")),
     )
 }
+
+
+def account_needs(kind: str, provider: str) -> tuple[KindRow, ...]:
+    """What must stand in the account itself before a record of `kind` can, at this provider."""
+    if provider not in registry.slugs():
+        return ()
+    known = registry.manifest(provider).kinds
+    rows = (KINDS[name] for name in KINDS[kind].needs if name in known)
+    return tuple(row for row in rows if row.entity_type == "connection")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from integrations.models import Connection, Contact, TourStop
-from integrations.providers.base import ContactFacts, Facts, ShowingFacts
+from integrations.providers.base import AccountFacts, ContactFacts, Facts, ShowingFacts
 from integrations.routing import connections_for
+
+from .kinds import account_needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,13 @@ def take(entity_type: str, entity_id: int, connection: Connection) -> Snapshot:
     """The entity as it stands. Raises its model's DoesNotExist (records with operations are never hard-deleted)."""
     if entity_type == "contact":
         return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {})
+    if entity_type == "connection":
+        return Snapshot(AccountFacts(entity_id), {})
     stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
-    return Snapshot(_showing(stop, connection), {"contact": ("contact", stop.tour.buyer_id)})
+    needs = {"contact": ("contact", stop.tour.buyer_id)}
+    for row in account_needs("appointment.sync", connection.provider):
+        needs[row.resource] = (row.entity_type, connection.pk)
+    return Snapshot(_showing(stop, connection), needs)
 
 
 def _contact(contact: Contact) -> ContactFacts:

@@ -4,6 +4,7 @@ from .audit import AuditEvent
 from .connection import Connection, ConnectionScope, ConnectionState
 from .imports import ImportItem, ImportRun
 from .lease import GateMode, Lease, WorkerProcess
+from .lookup import LookupCursor, LookupEntry
 from .operation import (
     CLAIMABLE,
     OPEN,
@@ -54,6 +55,8 @@ __all__ = [
     "ImportRun",
     "InterestLevel",
     "Lease",
+    "LookupCursor",
+    "LookupEntry",
     "Office",
     "Operation",
     "OperationDependency",

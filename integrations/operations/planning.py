@@ -16,7 +16,7 @@ from django.utils import timezone
 from integrations.engine import settling, states
 from integrations.engine.claims import columns_of, row_of
 from integrations.engine.clock import db_now
-from integrations.engine.kinds import KINDS
+from integrations.engine.kinds import KINDS, account_needs
 from integrations.models import (
     OPEN,
     Connection,
@@ -109,10 +109,13 @@ def _plan_connection(
     planned = _newest(connection, "appointment.sync", stops)
     wanted = [need for pk, need in stops.items() if _is_due(need, planned.get(pk))]
     open_links = _open_links(connection, {need.buyer_id for need in wanted if need.buyer_id is not None})
-    blockers = [open_links.get(need.buyer_id or 0) for need in wanted]
-    syncs = [make.operation(need, blocked=link is not None) for need, link in zip(wanted, blockers, strict=True)]
+    account, prepared = _account_links(connection, make, wanted)
+    links += prepared
+    buyers = [open_links.get(need.buyer_id or 0) for need in wanted]
+    blockers = [account if buyer is None else [*account, buyer] for buyer in buyers]
+    syncs = [make.operation(need, blockers=len(before)) for need, before in zip(wanted, blockers, strict=True)]
     Operation.objects.bulk_create(syncs)
-    waits = [(sync, link) for sync, link in zip(syncs, blockers, strict=True) if link is not None]
+    waits = [(sync, link) for sync, before in zip(syncs, blockers, strict=True) for link in before]
     OperationDependency.objects.bulk_create(OperationDependency(operation=sync, needs=link) for sync, link in waits)
     _hurry(waits)
     for sync in syncs:
@@ -121,6 +124,26 @@ def _plan_connection(
     if links or syncs:
         ring_after_commit(connection.pk)
     return [*links, *syncs]
+
+
+def _account_links(
+    connection: Connection, make: _Maker, wanted: Sequence[Need]
+) -> tuple[list[Operation], list[Operation]]:
+    """What must stand in the account before its first appointment: operations to wait for, and those of them made."""
+    waiting: list[Operation] = []
+    made: list[Operation] = []
+    for row in account_needs("appointment.sync", connection.provider) if wanted else ():
+        need = Need(row.name, connection.pk, 1, min(need.priority for need in wanted))
+        if not _newest(connection, row.name, [connection.pk]):
+            # Once in the life of a connection: two who save a tour in the same moment must not both plan it.
+            Connection.objects.select_for_update().only("pk").get(pk=connection.pk)
+            if not _newest(connection, row.name, [connection.pk]):
+                made.append(make.operation(need))
+        # Locked for the same reason as the links of buyers.
+        mine = Operation.objects.select_for_update().filter(connection=connection, kind=row.name)
+        waiting += mine.exclude(state__in=(State.SUCCEEDED, State.SUPERSEDED))
+    Operation.objects.bulk_create(made)
+    return [*waiting, *made], made
 
 
 def _hurry(waits: Iterable[tuple[Operation, Operation]]) -> None:
@@ -175,8 +198,8 @@ class _Maker:
     import_run: ImportRun | None
     now_ms: int
 
-    def operation(self, need: Need, *, blocked: bool = False) -> Operation:
-        """`blocked`: one edge will be added; the caller adds it in the same transaction."""
+    def operation(self, need: Need, *, blockers: int = 0) -> Operation:
+        """`blockers`: so many edges will be added; the caller adds them in the same transaction."""
         entity_type = KINDS[need.kind].entity_type
         return Operation(
             op_key=f"{self.connection.pk}:{need.kind}:{entity_type}:{need.entity_id}:v{need.version}",
@@ -187,7 +210,7 @@ class _Maker:
             version=need.version,
             priority=need.priority,
             due_ms=self.now_ms,
-            blockers=1 if blocked else 0,
+            blockers=blockers,
             import_run=self.import_run,
         )
 

@@ -145,6 +145,11 @@ REANNA_KEEP_OPERATIONS_DAYS = env.read.int("REANNA_KEEP_OPERATIONS_DAYS", defaul
 REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30)
 REANNA_BASE_URLS = {
     "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),
+    "rollout": env.read.str("REANNA_BASE_URL_ROLLOUT", default="https://crm.universal.rollout.com/api"),
+    # Rollout's list of connected accounts is on another host than the accounts themselves.
+    "rollout_credentials": env.read.str(
+        "REANNA_BASE_URL_ROLLOUT_CREDENTIALS", default="https://universal.rollout.com/api"
+    ),
 }
 REANNA_SANDBOX_URL = env.read.str("REANNA_SANDBOX_URL", default="")
 

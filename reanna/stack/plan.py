@@ -39,11 +39,15 @@ class Options:
 
 def shared_environ(options: Options, redis_url: str) -> dict[str, str]:
     """What any process needs to be part of this stack: also commands in another terminal (see `runfile.join`)."""
+    vendors = {
+        "REANNA_BASE_URL_GOHIGHLEVEL": "/gohighlevel",
+        "REANNA_BASE_URL_ROLLOUT": "/rollout/api",
+        "REANNA_BASE_URL_ROLLOUT_CREDENTIALS": "/rollout/universal/api",
+    }
     return {
         "REDIS_URL": redis_url,
         "REANNA_SANDBOX_URL": options.sandbox_address,
-        "REANNA_BASE_URL_GOHIGHLEVEL": os.environ.get("REANNA_BASE_URL_GOHIGHLEVEL")
-        or f"{options.sandbox_address}/gohighlevel",
+        **{name: os.environ.get(name) or options.sandbox_address + path for name, path in vendors.items()},
     }
 
 

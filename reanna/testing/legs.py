@@ -26,8 +26,11 @@ NOT_ON_POSTGRES = ("integrations/gate", "integrations/sandbox", "integrations/pr
 PYTHON_MODULE = (sys.executable, "-m")
 # What the person's shell may hold and the suite must not be led by.
 NOT_INHERITED = frozenset(
-    {"DATABASE_URL", "REDIS_URL", "REANNA_DATA", "SECRET_KEY", "FERNET_KEYS", "REANNA_BASE_URL_GOHIGHLEVEL"}
-)
+    {
+        "DATABASE_URL", "REDIS_URL", "REANNA_DATA", "SECRET_KEY", "FERNET_KEYS",
+        "REANNA_BASE_URL_GOHIGHLEVEL", "REANNA_BASE_URL_ROLLOUT", "REANNA_BASE_URL_ROLLOUT_CREDENTIALS",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

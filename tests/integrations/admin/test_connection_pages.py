@@ -17,7 +17,7 @@ from tests.factories import AgentFactory, ConnectionFactory, OfficeFactory, Oper
 from tests.integrations.admin.browsing import messages_of, page
 
 SECRET = "pit-0123456789-last"
-ADD = "/admin/integrations/connection/add/"
+ADD = "/admin/integrations/connection/add/?provider=gohighlevel"
 
 
 def url(name: str, connection: Connection) -> str:
