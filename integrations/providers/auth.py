@@ -6,6 +6,7 @@ new pair in one step, or the connection is lost until a person signs in again.
 
 from __future__ import annotations
 
+import json
 import random as random_module
 import threading
 import uuid
@@ -17,6 +18,7 @@ from typing import Protocol
 
 import httpx
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from .base import JwtSignIn, OAuthSignIn, SignIn
 from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
@@ -203,6 +205,24 @@ class OAuth2(httpx.Auth):
         return RefreshBusy(self._provider, words, status, retry_after_s=wait or LOST_RETRY_S)
 
 
+class _VendorsSecret(HMACAlgorithm):
+    """HMAC with a secret as long as the vendor made it: a warning would name nothing a person here could change."""
+
+    def check_key_length(self, key: bytes) -> str | None:
+        return None
+
+
+_HASHES = {"HS256": HMACAlgorithm.SHA256, "HS384": HMACAlgorithm.SHA384, "HS512": HMACAlgorithm.SHA512}
+
+
+def _signed(claims: Mapping[str, object], secret: str, algorithm: str) -> str:
+    """A JWT in compact form. Raises jwt.PyJWTError for a secret that is none, such as a public key."""
+    jws = jwt.PyJWS()
+    jws.unregister_algorithm(algorithm)
+    jws.register_algorithm(algorithm, _VendorsSecret(_HASHES[algorithm]))
+    return jws.encode(json.dumps(claims, separators=(",", ":")).encode(), secret, algorithm=algorithm)
+
+
 class MintedJwt(httpx.Auth):
     """A JWT that we sign ourselves, shared by the threads of one link and minted anew ahead of its end.
 
@@ -260,7 +280,12 @@ class MintedJwt(httpx.Auth):
         issued = int(now.timestamp())
         expires = issued + spec.lifetime_s
         claims = {"iss": issuer, "sub": subject, "iat": issued, "exp": expires, "jti": uuid.uuid4().hex}
-        self._token = jwt.encode(claims, secret, algorithm=spec.algorithm)
+        try:
+            self._token = _signed(claims, secret, spec.algorithm)
+        except jwt.PyJWTError:
+            # Not quoted: its text may hold what was given as a secret.
+            message = f"{spec.secret} cannot sign"
+            raise AuthError(self._provider, message, credentials_version=credentials.version) from None
         self._version = credentials.version
         self.expires_at = datetime.fromtimestamp(expires, UTC)
         self._renew_at = renew_at(self.expires_at, margin=MINTED_MARGIN, random=self._random)
