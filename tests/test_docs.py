@@ -14,6 +14,7 @@ from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
+from integrations.engine.kinds import KINDS
 from integrations.engine.verdict import VERDICTS, Fact, Hold
 from integrations.models import AuthorRole, InterestLevel, PriceOpinion, State
 from integrations.operations.imports import feedback, tours
@@ -221,6 +222,12 @@ def test_the_table_of_facts_is_the_verdict_table() -> None:
     }
     assert said == expected
     assert list(said) == [str(fact) for fact in Fact]
+
+
+def test_the_table_of_kinds_is_the_one_of_the_engine() -> None:
+    rows = [row for row in table("docs/architecture.md", "## The records") if len(row) == 4]
+    said = [(names(row[0])[0], row[1], names(row[2])) for row in rows]
+    assert said == [(row.name, row.entity_type, list(row.needs)) for row in KINDS.values()]
 
 
 def test_every_state_is_described() -> None:

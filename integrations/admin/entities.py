@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from integrations.admin.choosing import is_id
-from integrations.models import Connection, Contact, Operation, TourStop
+from integrations.models import Connection, Contact, Feedback, Operation, TourStop
 
 UTC = ZoneInfo("UTC")
 
@@ -25,7 +25,7 @@ class About:
 
 
 def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
-    """(entity type, id) → what it is. At most three queries."""
+    """(entity type, id) → what it is. At most four queries."""
     wanted = {(operation.entity_type, operation.entity_id) for operation in operations}
     found = {pair: About(f"{pair[0]} {pair[1]}", "") for pair in wanted}
     stop_ids = [pk for kind, pk in wanted if kind == "stop"]
@@ -40,6 +40,16 @@ def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
         for contact in Contact.objects.filter(pk__in=contact_ids):
             url = reverse("admin:integrations_contact_change", args=[contact.pk])
             found["contact", contact.pk] = About(str(contact), url)
+    feedback_ids = [pk for kind, pk in wanted if kind == "feedback"]
+    if feedback_ids:
+        answers = Feedback.objects.filter(pk__in=feedback_ids)
+        heard = answers.values_list(
+            "pk", "stop__tour__reference", "stop__street", "author_role", "stop__tour__time_zone"
+        )
+        for pk, reference, street, role, zone in heard:
+            url = reverse("admin:integrations_feedback_change", args=[pk])
+            label = f"{reference}, feedback on {street} ({role.replace('_', ' ')})"
+            found["feedback", pk] = About(label, url, ZoneInfo(zone))
     account_ids = [pk for kind, pk in wanted if kind == "connection"]
     if account_ids:
         for pk, label in Connection.objects.filter(pk__in=account_ids).values_list("pk", "label"):
@@ -52,6 +62,8 @@ def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:
     stops = TourStop.objects.filter(Q(tour__reference__istartswith=text) | Q(street__icontains=text))
     buyers = Contact.objects.filter(tours__reference__istartswith=text)
     hits = Q(entity_type="stop", entity_id__in=stops.values("pk"))
+    answers = Feedback.objects.filter(stop__in=stops)
+    hits |= Q(entity_type="feedback", entity_id__in=answers.values("pk"))
     hits |= Q(entity_type="contact", entity_id__in=buyers.values("pk"))
     if is_id(text):
         hits |= Q(pk=int(text))

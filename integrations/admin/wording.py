@@ -57,7 +57,13 @@ STATES = {
     "cancelled": "Stopped",
 }
 
-KINDS = {"contact.link": "Buyer", "appointment_type.link": "Appointment type", "appointment.sync": "Appointment"}
+KINDS = {
+    "contact.link": "Buyer",
+    "appointment_type.link": "Appointment type",
+    "appointment.sync": "Appointment",
+    "feedback.note": "Feedback note",
+    "feedback.task": "Follow-up task",
+}
 
 QUESTIONS = {
     "two_matches": "Which record in the CRM is this one? Delete the double there, then retry, or give its id.",

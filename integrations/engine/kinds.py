@@ -27,8 +27,15 @@ KINDS: dict[str, KindRow] = {
         KindRow("contact.link", "contact", "contact", once=True),
         KindRow("appointment_type.link", "connection", "appointment_type", once=True),
         KindRow("appointment.sync", "stop", "appointment", needs=("contact.link", "appointment_type.link")),
+        KindRow("feedback.note", "feedback", "note", needs=("contact.link",)),
+        KindRow("feedback.task", "feedback", "task", needs=("contact.link",)),
     )
 }
+
+
+def offered(kind: str, provider: str) -> bool:
+    """Whether this provider has such a kind. What an unknown one has is not known: its operations ask for a person."""
+    return provider not in registry.slugs() or kind in registry.manifest(provider).kinds
 
 
 def account_needs(kind: str, provider: str) -> tuple[KindRow, ...]:

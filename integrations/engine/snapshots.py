@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from integrations.models import Connection, Contact, TourStop
-from integrations.providers.base import AccountFacts, ContactFacts, Facts, ShowingFacts
+from integrations.models import Connection, Contact, Feedback, TourStop
+from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, ShowingFacts
 from integrations.routing import connections_for
 
 from .kinds import account_needs
@@ -25,6 +25,9 @@ def take(entity_type: str, entity_id: int, connection: Connection) -> Snapshot:
         return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {})
     if entity_type == "connection":
         return Snapshot(AccountFacts(entity_id), {})
+    if entity_type == "feedback":
+        said = Feedback.objects.select_related("stop__tour__agent").get(pk=entity_id)
+        return Snapshot(_said(said, connection), {"contact": ("contact", said.stop.tour.buyer_id)})
     stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
     needs = {"contact": ("contact", stop.tour.buyer_id)}
     for row in account_needs("appointment.sync", connection.provider):
@@ -65,5 +68,28 @@ def _showing(stop: TourStop, connection: Connection) -> ShowingFacts:
         outcome=stop.outcome,
         method=stop.showing_method,
         agent_name=tour.agent.name,
+        contact_id=tour.buyer_id,
+    )
+
+
+def _said(said: Feedback, connection: Connection) -> FeedbackFacts:
+    tour = said.stop.tour
+    return FeedbackFacts(
+        id=said.pk,
+        version=said.version,
+        included=connections_for(tour, [connection])[0].included,
+        calls_for_action=said.calls_for_action,
+        street=said.stop.street,
+        shown_at=said.stop.appointment_start,
+        time_zone=tour.time_zone,
+        author_role=said.author_role,
+        submitted_at=said.submitted_at,
+        interest_level=said.interest_level,
+        overall_rating=said.overall_rating,
+        price_opinion=said.price_opinion,
+        second_showing=said.second_showing,
+        likes=tuple(said.likes),
+        dislikes=tuple(said.dislikes),
+        comments=said.comments,
         contact_id=tour.buyer_id,
     )

@@ -244,3 +244,8 @@ class Feedback(Record):
 
     def __str__(self) -> str:
         return f"{self.get_interest_level_display()} after {self.stop}"
+
+    @property
+    def calls_for_action(self) -> bool:
+        """Whether someone should get in touch with the buyer."""
+        return self.second_showing == SecondShowing.YES or self.interest_level == InterestLevel.VERY_INTERESTED

@@ -1,4 +1,7 @@
-"""Storing feedback: what was said after a showing, one answer per stop, role and time of submission."""
+"""Storing feedback: what was said after a showing, one answer per stop, role and time of submission.
+
+What the CRMs must be told of it is planned in the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from django.db import transaction
 
 from integrations.models import AuditEvent, Feedback, ImportItem, ImportRun, TourStop
 
-from . import audit
+from . import audit, planning
 from .audit import Changes, Who
 from .people import changes_of
 from .validation import FeedbackInput
@@ -61,6 +64,7 @@ def save_all(
                 saved.feedback.version += 1
                 saved.feedback.save(update_fields=[*saved.changes, "version", "updated_at"])
         changed = [saved for saved in results if saved.changed]
+        planning.plan_feedback([saved.feedback for saved in changed], import_run=import_run)
         audit.record_all(_event(saved, who) for saved in changed)
         if import_run is not None:
             ImportItem.objects.bulk_create([_item(saved, import_run) for saved in changed], ignore_conflicts=True)

@@ -6,8 +6,8 @@ older than the record. So whoever saves need not know what was planned before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import F, Max
@@ -16,13 +16,14 @@ from django.utils import timezone
 from integrations.engine import settling, states
 from integrations.engine.claims import columns_of, row_of
 from integrations.engine.clock import db_now
-from integrations.engine.kinds import KINDS, account_needs
+from integrations.engine.kinds import KINDS, account_needs, offered
 from integrations.models import (
     OPEN,
     Connection,
     ConnectionState,
     Contact,
     ExternalRef,
+    Feedback,
     ImportRun,
     Operation,
     OperationDependency,
@@ -69,8 +70,57 @@ def plan_tours(tours: Sequence[Tour], *, import_run: ImportRun | None = None) ->
         for tour in tours:
             included = connections_for(tour, [connection])[0].included
             _collect(tour, stops_of[tour.pk], included, contacts, stops)
-        made += _plan_connection(connection, contacts, stops, import_run)
+        made += _plan_connection(connection, contacts, {"appointment.sync": stops}, import_run)
     return made
+
+
+def plan_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None = None) -> list[Operation]:
+    """Plans note and task of answers whose `stop` is loaded, where their tours go; a fixed number of queries.
+
+    A task only for what calls for action; one that an older version called for is left as it stands.
+    """
+    made: list[Operation] = []
+    if not answers:
+        return made
+    tours = Tour.objects.select_related("agent").in_bulk({said.stop.tour_id for said in answers})
+    for connection in Connection.objects.exclude(state=ConnectionState.DISABLED).order_by("pk"):
+        contacts: dict[int, Need] = {}
+        notes: dict[int, Need] = {}
+        tasks: dict[int, Need] = {}
+        for said in answers:
+            tour = tours[said.stop.tour_id]
+            if not connections_for(tour, [connection])[0].included:
+                continue
+            need = Need("feedback.note", said.pk, said.version, PRIORITY_NORMAL, buyer_id=tour.buyer_id)
+            notes[said.pk] = need
+            if said.calls_for_action:
+                tasks[said.pk] = replace(need, kind="feedback.task")
+            contacts[tour.buyer_id] = Need("contact.link", tour.buyer_id, 1, PRIORITY_NORMAL)
+        wanted = {"feedback.note": notes, "feedback.task": tasks}
+        offers = {kind: needs for kind, needs in wanted.items() if offered(kind, connection.provider)}
+        if offers and contacts:
+            made += _plan_connection(connection, contacts, offers, import_run)
+    return made
+
+
+def plan_feedback_of(tours: Iterable[Tour]) -> list[Operation]:
+    """What was said on these tours, for connections that they join."""
+    return plan_feedback(list(Feedback.objects.filter(stop__tour__in=tours).select_related("stop").order_by("pk")))
+
+
+def forgettable(answer: Feedback, *, forget: bool) -> bool:
+    """Whether no CRM can know of the answer: nothing of it was ever sent. `forget`: takes its operations away."""
+    mine = {"entity_type": "feedback", "entity_id": answer.pk}
+    rows = Operation.objects.filter(**mine).order_by("pk")
+    # A token above 0: a worker had it in hand.
+    if (
+        any(row.token for row in (rows.select_for_update() if forget else rows))
+        or ExternalRef.objects.filter(**mine).exists()
+    ):
+        return False
+    if forget:
+        rows.delete()
+    return True
 
 
 def _collect(
@@ -98,19 +148,29 @@ def _collect(
 
 def _plan_connection(
     connection: Connection,
-    contacts: dict[int, Need],
-    stops: dict[int, Need],
+    contacts: Mapping[int, Need],
+    records: Mapping[str, Mapping[int, Need]],
     import_run: ImportRun | None,
 ) -> list[Operation]:
+    """The links of buyers, then what hangs on them: `records` is kind → entity → need."""
     make = _Maker(connection, import_run, db_now())
     planned_links = _newest(connection, "contact.link", contacts)
-    links = [make.operation(need) for pk, need in contacts.items() if pk not in planned_links]
-    Operation.objects.bulk_create(links)
-    planned = _newest(connection, "appointment.sync", stops)
-    wanted = [need for pk, need in stops.items() if _is_due(need, planned.get(pk))]
+    made = [make.operation(need) for pk, need in contacts.items() if pk not in planned_links]
+    Operation.objects.bulk_create(made)
+    for kind, needs in records.items():
+        made += _plan_kind(connection, make, kind, needs)
+    if made:
+        ring_after_commit(connection.pk)
+    return made
+
+
+def _plan_kind(connection: Connection, make: _Maker, kind: str, needs: Mapping[int, Need]) -> list[Operation]:
+    planned = _newest(connection, kind, needs)
+    wanted = [need for pk, need in needs.items() if _is_due(need, planned.get(pk))]
+    if not wanted:
+        return []
     open_links = _open_links(connection, {need.buyer_id for need in wanted if need.buyer_id is not None})
-    account, prepared = _account_links(connection, make, wanted)
-    links += prepared
+    account, prepared = _account_links(connection, make, kind, wanted)
     buyers = [open_links.get(need.buyer_id or 0) for need in wanted]
     blockers = [account if buyer is None else [*account, buyer] for buyer in buyers]
     syncs = [make.operation(need, blockers=len(before)) for need, before in zip(wanted, blockers, strict=True)]
@@ -121,18 +181,16 @@ def _plan_connection(
     for sync in syncs:
         if sync.entity_id in planned:
             _after_older(sync)
-    if links or syncs:
-        ring_after_commit(connection.pk)
-    return [*links, *syncs]
+    return [*prepared, *syncs]
 
 
 def _account_links(
-    connection: Connection, make: _Maker, wanted: Sequence[Need]
+    connection: Connection, make: _Maker, kind: str, wanted: Sequence[Need]
 ) -> tuple[list[Operation], list[Operation]]:
-    """What must stand in the account before its first appointment: operations to wait for, and those of them made."""
+    """What must stand in the account before the first record of a kind: operations to wait for, and those made here."""
     waiting: list[Operation] = []
     made: list[Operation] = []
-    for row in account_needs("appointment.sync", connection.provider) if wanted else ():
+    for row in account_needs(kind, connection.provider):
         need = Need(row.name, connection.pk, 1, min(need.priority for need in wanted))
         if not _newest(connection, row.name, [connection.pk]):
             # Once in the life of a connection: two who save a tour in the same moment must not both plan it.

@@ -86,6 +86,7 @@ def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
             stops = TourStop.objects.filter(pk__in=list(known.values_list("entity_id", flat=True)))
             stops.update(version=F("version") + 1)
             planning.plan_tours(tours)
+            planning.plan_feedback_of(tours)
     return len(tour_ids)
 
 

@@ -32,6 +32,7 @@ CRM_STOP_FIELDS = frozenset(
         "appointment_status", "outcome", "showing_method",
     }
 )  # fmt: skip
+_ROUTED_BY = frozenset({"starts_at", "agent"})
 UNDONE_VERB = "tour.undo_import"
 
 
@@ -111,6 +112,9 @@ def settle(results: Iterable[Saved], who: Who, *, import_run: ImportRun | None =
     changed = [saved for saved in results if saved.changed]
     audit.record_all(_event(saved, who, verb) for saved in changed)
     planning.plan_tours([saved.tour for saved in changed], import_run=import_run)
+    joined = [saved.tour for saved in changed if not saved.created and _ROUTED_BY & saved.changes.keys()]
+    if joined:
+        planning.plan_feedback_of(joined)
 
 
 def raises_version(old: TourStatus | str, new: TourStatus | str) -> bool:

@@ -67,7 +67,33 @@ class AccountFacts:
     version: int = 1
 
 
-Facts = ContactFacts | ShowingFacts | AccountFacts
+@dataclass(frozen=True, slots=True)
+class FeedbackFacts:
+    """What was said after a showing. Times are aware, UTC; `included`: its tour comes to this connection.
+
+    `calls_for_action`: someone should get in touch with the buyer.
+    """
+
+    id: int
+    version: int
+    included: bool
+    calls_for_action: bool
+    street: str
+    shown_at: datetime
+    time_zone: str
+    author_role: str
+    submitted_at: datetime
+    interest_level: str
+    overall_rating: int | None
+    price_opinion: str
+    second_showing: str
+    likes: tuple[str, ...]
+    dislikes: tuple[str, ...]
+    comments: str
+    contact_id: int
+
+
+Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts
 
 
 # --- what we want and what we know of it there ---------------------------------------------------------------------

@@ -28,7 +28,7 @@ from integrations.models import (
     TourStatus,
     TourStop,
 )
-from integrations.operations import audit
+from integrations.operations import audit, planning
 from integrations.operations.audit import Who
 from integrations.operations.people import changes_of
 from integrations.operations.refusals import NotPossible
@@ -234,7 +234,7 @@ def _typed(record: models.Model, name: str, value: Any) -> Any:
 
 
 def _plan_feedback(run: ImportRun, plan: UndoPlan, *, apply: bool, who: Who) -> None:
-    """Answers have no effect outside yet: created ones are deleted, changed ones put back, those edited since left."""
+    """Created answers are deleted while no CRM was told of them, changed ones put back, those edited since left."""
     items = list(ImportItem.objects.filter(run=run, entity_type="feedback").order_by("pk"))
     for at in range(0, len(items), _ANSWERS):
         part = {item.entity_id: item for item in items[at : at + _ANSWERS]}
@@ -247,6 +247,9 @@ def _plan_feedback(run: ImportRun, plan: UndoPlan, *, apply: bool, who: Who) -> 
 def _decide_feedback(answer: Feedback, item: ImportItem, plan: UndoPlan, who: Who | None) -> None:
     changes: dict[str, list[Any]] = item.before or {}
     if item.created and answer.version == 1:
+        if not planning.forgettable(answer, forget=who is not None):
+            plan.left.append(f"{answer}: its note is in a CRM or on its way there, so it is left as it is.")
+            return
         plan.feedback_deleted += 1
         if who:
             audit.record_all([audit.event("feedback.delete", answer, who)])
@@ -266,6 +269,7 @@ def _restore_feedback(answer: Feedback, changes: dict[str, list[Any]], who: Who)
     answer.version += 1
     answer.save(update_fields=[*back, "version", "updated_at"])
     audit.record_all([audit.event("feedback.update", answer, who, **audit.sides(back))])
+    planning.plan_feedback([answer])
 
 
 def _count_kept(plan: UndoPlan) -> None:

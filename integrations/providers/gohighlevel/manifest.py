@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, Manifest, OAuthSignIn
 
+from .activities import FeedbackNote, FeedbackTask
+from .answers import SLUG
 from .mapping import MAPPING_VERSION
-from .outbound import SLUG, AppointmentSync, ContactLink
+from .outbound import AppointmentSync, ContactLink
 
 
 def account_key(config: Mapping[str, str]) -> str:
@@ -38,7 +40,7 @@ MANIFEST = Manifest(
         ConfigField("refresh_token", "OAuth refresh token", secret=True, required=False),
         ConfigField("access_token", "OAuth access token", "May be empty: it is fetched.", secret=True, required=False),
     ),
-    kinds={kind.name: kind for kind in (ContactLink(), AppointmentSync())},
+    kinds={kind.name: kind for kind in (ContactLink(), AppointmentSync(), FeedbackNote(), FeedbackTask())},
     account_key=account_key,
     headers={"Accept": "application/json"},
     mapping_version=MAPPING_VERSION,

@@ -25,15 +25,24 @@ from integrations.providers.base import (
     Understood,
     Wanted,
 )
-from integrations.providers.errors import NotProcessed, ProviderError, Rejected, Uncertain, body_of, error_for
+from integrations.providers.errors import NotProcessed, ProviderError, Rejected, body_of
 from integrations.providers.likeness import Likeness
 from integrations.providers.phrasing import tag
 
 from . import mapping
+from .answers import (
+    CALENDARS,
+    CONTACTS,
+    SLUG,
+    check,
+    id_of,
+    not_understood,
+    object_of,
+    request_id,
+    rows_of,
+    understood,
+)  # fmt: skip
 
-SLUG = "gohighlevel"
-CONTACTS = {"Version": "2021-07-28"}
-CALENDARS = {"Version": "2021-04-15"}
 NO_DUPLICATES = "does not allow duplicated contacts"
 
 
@@ -88,39 +97,39 @@ class ContactLink:
         response = exchange.write("POST", "/contacts/", headers=CONTACTS, json=dict(wanted.body))
         if response.status_code == httpx.codes.BAD_REQUEST and (twin := _twin(response)):
             raise self._refused(exchange, response, twin, wanted)
-        return _understood(response, _object(response, "contact"))
+        return understood(response, object_of(response, "contact"))
 
     def _confirm(self, exchange: Exchange, contact_id: str) -> Found:
         response = exchange.read("GET", f"/contacts/{quote(contact_id, safe='')}", headers=CONTACTS)
-        _check(response, linked=True)
-        if _id(_object(response, "contact")) != contact_id:
-            raise _not_understood(response)
+        check(response, linked=True)
+        if id_of(object_of(response, "contact")) != contact_id:
+            raise not_understood(response)
         return Found(contact_id, same=True)
 
     def _search(self, exchange: Exchange, location: str, field: str, key: str) -> Mapping[str, Any] | None:
         """GET /contacts/search/duplicate; its answer has no schema, but `contact` is null or a person."""
         query = {"locationId": location, field: key}
         response = exchange.read("GET", "/contacts/search/duplicate", headers=CONTACTS, params=query)
-        _check(response)
+        check(response)
         body = body_of(response)
         if not isinstance(body, dict):
-            raise _not_understood(response)
+            raise not_understood(response)
         person = body.get("contact")
         if person is None:
             return None
-        if not _id(person):
-            raise _not_understood(response)
+        if not id_of(person):
+            raise not_understood(response)
         known: Mapping[str, Any] = person
         return known
 
     def _refused(self, exchange: Exchange, response: httpx.Response, twin: str, wanted: Wanted) -> ProviderError:
         """Who stands in the way: our buyer (created meanwhile), or someone who shares the number."""
         read = exchange.read("GET", f"/contacts/{quote(twin, safe='')}", headers=CONTACTS)
-        person = _object(read, "contact") if read.is_success else {}
-        if _id(person) == twin and mapping.likeness(wanted.body, person) is Likeness.OTHER:
+        person = object_of(read, "contact") if read.is_success else {}
+        if id_of(person) == twin and mapping.likeness(wanted.body, person) is Likeness.OTHER:
             message = f"contact {twin} with the same phone is another person, and the location {NO_DUPLICATES}"
-            return Rejected(SLUG, message, response.status_code, _request_id(response))
-        return NotProcessed(SLUG, f"contact {twin} was there already", response.status_code, _request_id(response))
+            return Rejected(SLUG, message, response.status_code, request_id(response))
+        return NotProcessed(SLUG, f"contact {twin} was there already", response.status_code, request_id(response))
 
 
 class AppointmentSync:
@@ -155,18 +164,18 @@ class AppointmentSync:
         if ref.external_id:
             path = f"/calendars/events/appointments/{quote(ref.external_id, safe='')}"
             response = exchange.read("GET", path, headers=CALENDARS)
-            _check(response, linked=True)
-            event = _object(response, "event")
-            if _id(event) != ref.external_id:
-                raise _not_understood(response)
+            check(response, linked=True)
+            event = object_of(response, "event")
+            if id_of(event) != ref.external_id:
+                raise not_understood(response)
             return Found(ref.external_id, mapping.same_appointment(wanted.body, event))
         path = f"/contacts/{quote(needs['contact'], safe='')}/appointments"
         response = exchange.read("GET", path, headers=CONTACTS)
-        _check(response)
-        ours = [event for event in _events(response) if tag(ref.marker) in str(event.get("title"))]
-        ids = sorted({_id(event) for event in ours})
+        check(response)
+        ours = [event for event in rows_of(response, "events") if tag(ref.marker) in str(event.get("title"))]
+        ids = sorted({id_of(event) for event in ours})
         if "" in ids:
-            raise _not_understood(response)
+            raise not_understood(response)
         if len(ids) > 1:
             return Ambiguous(ids)
         return Found(ids[0], mapping.same_appointment(wanted.body, ours[0])) if ids else NotFound()
@@ -179,70 +188,25 @@ class AppointmentSync:
         path = "/calendars/events/appointments"
         if ref.external_id is None:
             response = exchange.write("POST", path, headers=CALENDARS, json=dict(wanted.body))
-            return _understood(response, _object(response))
+            return understood(response, object_of(response))
         path = f"{path}/{quote(ref.external_id, safe='')}"
         response = exchange.write("PUT", path, headers=CALENDARS, json=mapping.edit_body(wanted.body))
-        _check(response, linked=True)
-        answer = _object(response)
-        done = _understood(response, answer)
+        check(response, linked=True)
+        answer = object_of(response)
+        done = understood(response, answer)
         if done.external_id != ref.external_id:
-            raise _not_understood(response)
+            raise not_understood(response)
         if answer.get("contactId", wanted.body["contactId"]) != wanted.body["contactId"] and not wanted.absent:
             message = "the appointment belongs to another contact, and GoHighLevel cannot move it: cancel it there"
             raise Rejected(SLUG, message, response.status_code, done.request_id)
         return done
 
 
-def _check(response: httpx.Response, *, linked: bool = False) -> None:
-    """Raises the error of an answer that is no 2xx."""
-    if not response.is_success:
-        raise error_for(SLUG, response, request_id=_request_id(response), linked=linked)
-
-
-def _understood(response: httpx.Response, record: Mapping[str, Any]) -> Understood:
-    """A 2xx with an id. Raises the answer's error, or Uncertain for a 2xx that says nothing we can use."""
-    _check(response)
-    external_id = _id(record)
-    if not external_id:
-        raise _not_understood(response)
-    return Understood(external_id, response.status_code, _request_id(response))
-
-
-def _not_understood(response: httpx.Response) -> Uncertain:
-    return Uncertain(SLUG, "the answer is not understood", response.status_code, _request_id(response))
-
-
-def _object(response: httpx.Response, key: str | None = None) -> Mapping[str, Any]:
-    """The answer's object, or the one under `key`; empty when there is none."""
-    body = body_of(response)
-    if key is not None and isinstance(body, dict):
-        body = body.get(key)
-    return body if isinstance(body, dict) else {}
-
-
-def _events(response: httpx.Response) -> list[Mapping[str, Any]]:
-    events = _object(response).get("events")
-    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise _not_understood(response)
-    return events
-
-
-def _id(record: object) -> str:
-    value = record.get("id") if isinstance(record, dict) else None
-    return value if isinstance(value, str) else ""
-
-
 def _twin(response: httpx.Response) -> str:
     """The contact that a refused create collided with; empty when that is not what the 400 says."""
-    body = _object(response)
+    body = object_of(response)
     meta = body.get("meta")
     if NO_DUPLICATES not in str(body.get("message")) or not isinstance(meta, dict):
         return ""
     twin = meta.get("contactId")
     return twin if isinstance(twin, str) else ""
-
-
-def _request_id(response: httpx.Response) -> str:
-    """Every answer carries a `traceId`."""
-    trace = _object(response).get("traceId") or response.headers.get("traceid") or response.headers.get("x-request-id")
-    return str(trace)[:80] if trace else ""

@@ -207,3 +207,39 @@ def test_the_plan_of_answers_writes_nothing(tmp_path: Path) -> None:
 
     assert undo_plan(run.pk).feedback_deleted == 1
     assert Feedback.objects.count() == 1
+
+
+def test_an_answer_no_crm_was_told_of_is_deleted_with_its_operations(tmp_path: Path) -> None:
+    make.ConnectionFactory()
+    _import(_two(tmp_path))
+    run = _import(feedback_file(tmp_path / "f.csv", {}), "feedback")
+    assert Operation.objects.filter(entity_type="feedback", import_run=run).count() == 1
+
+    assert undo_plan(run.pk).feedback_deleted == 1
+    assert _undo(run).feedback_deleted == 1
+
+    assert (Feedback.objects.count(), Operation.objects.filter(entity_type="feedback").count()) == (0, 0)
+
+
+def test_an_answer_a_crm_may_know_is_left_and_named(tmp_path: Path) -> None:
+    make.ConnectionFactory()
+    _import(_two(tmp_path))
+    run = _import(feedback_file(tmp_path / "f.csv", {}), "feedback")
+    Operation.objects.filter(kind="feedback.note").update(state="unknown", in_doubt=True, token=1)
+
+    plan = _undo(run)
+
+    assert (plan.feedback_deleted, Feedback.objects.count()) == (0, 1)
+    assert plan.left[0].endswith(": its note is in a CRM or on its way there, so it is left as it is.")
+
+
+def test_an_answer_put_back_is_told_again(tmp_path: Path) -> None:
+    make.ConnectionFactory()
+    _import(_two(tmp_path))
+    _import(feedback_file(tmp_path / "f.csv", {}), "feedback")
+    second = _import(feedback_file(tmp_path / "g.csv", {"comments": "Else"}), "feedback")
+
+    _undo(second)
+
+    notes = Operation.objects.filter(kind="feedback.note").order_by("version")
+    assert list(notes.values_list("version", "state")) == [(1, "superseded"), (2, "superseded"), (3, "pending")]

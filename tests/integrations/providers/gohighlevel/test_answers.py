@@ -140,8 +140,8 @@ def test_an_adapter_cannot_write_twice_in_one_operation(people: Kind) -> None:
 
 
 def test_a_kind_that_does_not_exist_is_named(link: Link) -> None:
-    with pytest.raises(UnknownKindError, match=r"GoHighLevel has no 'feedback\.note'"):
-        link.kind("feedback.note")
+    with pytest.raises(UnknownKindError, match=r"GoHighLevel has no 'message\.send'"):
+        link.kind("message.send")
 
 
 # --- the vendor's own contract -------------------------------------------------------------------------------------

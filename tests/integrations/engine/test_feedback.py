@@ -1,0 +1,187 @@
+"""What was said after a showing, from the answer to the CRM's journal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from integrations.models import Connection, ExternalRef, Feedback, Operation, TourStop
+from integrations.operations.feedback import save_feedback
+from integrations.operations.validation import FeedbackInput
+from tests.crm import Crm, make_tour
+from tests.openapi import validate_request
+from tests.sandbox_server import TOKEN
+
+AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
+POST_NOTE = {"method": "POST", "path": "^/contacts/[^/]+/notes$"}
+
+
+@pytest.fixture
+def stop(crm: Crm, tomorrow: datetime) -> TourStop:
+    tour = make_tour(tomorrow, notes="staff only: buyer is difficult")
+    stop: TourStop = tour.stops.get()
+    stop.access_instructions = "key under the mat"
+    stop.save()
+    return stop
+
+
+def say(stop: TourStop, **values: Any) -> Feedback:
+    data = FeedbackInput("buyer", AT, {"interest_level": "interested", **values})
+    return save_feedback(stop.pk, data, actor="ann", via="api").feedback
+
+
+def done(crm: Crm, kind: str) -> list[str]:
+    return [row["op"] for row in crm.sandbox.effects(kind)]
+
+
+def bodies(crm: Crm, method: str, end: str) -> list[dict[str, Any]]:
+    return [row["body"] for row in crm.requests(method) if end in row["path"]]
+
+
+def test_an_answer_is_one_note_of_the_linked_buyer(crm: Crm, stop: TourStop) -> None:
+    say(stop, comments="nice yard")
+    crm.drain()
+    assert (done(crm, "contact"), done(crm, "note"), done(crm, "task")) == (["create"], ["create"], [])
+    contact = ExternalRef.objects.get(entity_type="contact").external_id
+    note = ExternalRef.objects.get(resource="note")
+    (request,) = [row for row in crm.requests("POST") if row["path"].endswith("/notes")]
+    assert request["path"] == f"/contacts/{contact}/notes"
+    assert note.external_id == crm.sandbox.effects("note")[0]["id"]
+    text = request["body"]["body"]
+    assert text.startswith(f"Showing feedback · {stop.street} · ")
+    assert text.endswith(f"Comments: nice yard\n[RR-{note.marker}]")
+    assert set(request["body"]) == {"body"}
+
+
+def test_what_is_for_staff_is_never_told(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    crm.drain()
+    told = str(crm.requests())
+    assert "under the mat" not in told
+    assert "difficult" not in told
+
+
+def test_every_request_is_as_the_contract_has_it(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    crm.drain()
+    say(stop, second_showing="yes", comments="and soon")
+    crm.drain()
+    for row in crm.requests():
+        headers = {**row["headers"], "authorization": f"Bearer {TOKEN}"}
+        validate_request(row["method"], row["path"], headers, row["query"], row["body"])
+    assert (done(crm, "note"), done(crm, "task")) == (["create", "update"], ["create"])
+
+
+def test_the_same_answer_again_sends_nothing(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    crm.drain()
+    seen, operations = len(crm.requests()), Operation.objects.count()
+    say(stop)
+    crm.drain()
+    assert (len(crm.requests()), Operation.objects.count()) == (seen, operations)
+
+
+def test_a_corrected_answer_edits_its_note(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    crm.drain()
+    seen = len(crm.requests())
+    say(stop, comments="on second thoughts")
+    crm.drain()
+    assert done(crm, "note") == ["create", "update"]
+    assert {row["id"] for row in crm.sandbox.effects("note")} == {ExternalRef.objects.get(resource="note").external_id}
+    assert len(crm.requests()) == seen + 1
+    assert "Comments: on second thoughts" in bodies(crm, "PUT", "/notes/")[0]["body"]
+
+
+def test_two_answers_of_one_stop_are_two_notes(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    save_feedback(stop.pk, FeedbackInput("buyer_agent", AT, {}), actor="ann", via="api")
+    crm.drain()
+    assert (done(crm, "contact"), done(crm, "note")) == (["create"], ["create", "create"])
+
+
+@pytest.mark.parametrize("fault", ["drop_after_effect", "drop_before_effect"])
+def test_a_note_whose_answer_was_lost_is_looked_up_and_stands_once(crm: Crm, stop: TourStop, fault: str) -> None:
+    crm.sandbox.faults(fault, match=POST_NOTE)
+    say(stop)
+    crm.drain()
+    assert (crm.operation("feedback.note").state, crm.operation("feedback.note").in_doubt) == ("unknown", True)
+    crm.settle_doubt()
+    crm.drain()
+    assert (crm.operation("feedback.note").state, done(crm, "note")) == ("succeeded", ["create"])
+
+
+def test_a_task_whose_answer_was_lost_is_looked_up_and_stands_once(crm: Crm, stop: TourStop) -> None:
+    crm.sandbox.faults("drop_after_effect", match={"method": "POST", "path": "^/contacts/[^/]+/tasks$"})
+    say(stop, second_showing="yes")
+    crm.drain()
+    assert crm.operation("feedback.task").in_doubt
+    crm.settle_doubt()
+    crm.drain()
+    assert (crm.operation("feedback.task").state, done(crm, "task")) == ("succeeded", ["create"])
+
+
+@pytest.mark.parametrize("values", [{"second_showing": "yes"}, {"interest_level": "very_interested"}])
+def test_what_calls_for_action_is_one_task(crm: Crm, stop: TourStop, values: dict[str, Any]) -> None:
+    say(stop, **values)
+    crm.drain()
+    (task,) = bodies(crm, "POST", "/tasks")
+    # Friday afternoon in Los Angeles: Monday, nine o'clock.
+    assert (task["dueDate"], task["completed"]) == ("2026-09-21T16:00:00Z", False)
+    assert task["title"].endswith(f"[RR-{ExternalRef.objects.get(resource='task').marker}]")
+    assert "assignedTo" not in task
+
+
+@pytest.mark.parametrize("values", [{}, {"second_showing": "maybe"}, {"second_showing": "no"}])
+def test_what_calls_for_nothing_is_no_task(crm: Crm, stop: TourStop, values: dict[str, Any]) -> None:
+    say(stop, **values)
+    crm.drain()
+    assert (done(crm, "task"), Operation.objects.filter(kind="feedback.task").count()) == ([], 0)
+
+
+def test_a_task_that_is_not_called_for_any_more_is_left_to_the_agent(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    crm.drain()
+    say(stop, second_showing="no")
+    crm.drain()
+    assert (done(crm, "note"), done(crm, "task")) == (["create", "update"], ["create"])
+
+
+def test_a_task_that_was_not_sent_yet_is_not_sent_when_it_is_not_called_for_any_more(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    say(stop, second_showing="no")
+    crm.drain()
+    assert (done(crm, "task"), crm.operation("feedback.task").reason) == ([], "nothing_to_do")
+
+
+def test_an_edit_of_a_task_leaves_due_date_and_completion_to_the_agent(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    crm.drain()
+    say(stop, second_showing="yes", interest_level="very_interested")
+    crm.drain()
+    assert [set(body) for body in bodies(crm, "PUT", "/tasks/")] == [{"title", "body"}]
+
+
+def test_a_note_deleted_there_waits_for_a_person(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    crm.drain()
+    crm.sandbox.faults("status", status=404, match={"method": "PUT"})
+    say(stop, comments="more")
+    crm.drain()
+    assert (crm.operation("feedback.note").state, crm.operation("feedback.note").reason) == ("dead", "gone_at_provider")
+    assert ExternalRef.objects.get(resource="note").external_id is None
+
+
+def test_a_tour_that_left_this_connection_gets_no_new_note(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    Connection.objects.update(sync_from=stop.appointment_start + timedelta(days=9))
+    crm.drain()
+    assert (done(crm, "note"), crm.operation("feedback.note").reason) == ([], "nothing_to_do")
+
+
+def test_the_buyer_hears_of_nothing(crm: Crm, stop: TourStop) -> None:
+    say(stop, second_showing="yes")
+    crm.drain()
+    assert not any(row.get("notified") for row in crm.sandbox.effects())
