@@ -11,13 +11,14 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from integrations.engine.clock import db_now
 from integrations.models import Feedback, Tour, TourStop
 from integrations.operations.audit import Who
 from integrations.operations.feedback import save_feedback
 from integrations.operations.refusals import NotPossible
 from integrations.operations.validation import clean_feedback, clean_stop_key
 
-from . import moments
+from . import moments, tour_state
 from .forms_page import FormPage
 from .plain_forms import field_of, plain_field, shown, typed
 
@@ -58,7 +59,7 @@ class FeedbackAdmin(FormPage):
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
-        return super().get_queryset(request).select_related("stop__tour")
+        return super().get_queryset(request).select_related("stop__tour__agent")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -108,7 +109,7 @@ class FeedbackAdmin(FormPage):
             ("Who", feedback.get_author_role_display()),
             ("Submitted", self.submitted(feedback)),
         ]
-        return {"facts": facts}
+        return {"facts": facts, "crm_lines": tour_state.answer_lines(feedback, db_now())}
 
     def store(self, form: forms.Form, feedback: Feedback | None, by: Who) -> Feedback:
         if feedback is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from integrations.engine.kinds import KINDS
 from integrations.models import CLAIMABLE, Attempt, ConnectionState, ExternalRef, GateMode, Operation, State
 
 from . import entities, moments, wording
@@ -70,7 +71,10 @@ def load(operation: Operation, now_ms: int) -> Story:
     dependants = operation.dependants.select_related("operation").order_by("settled", "id")[:100]
     waited_for_by = [_other(edge.operation, edge.settled) for edge in dependants]
     ref = ExternalRef.objects.filter(
-        connection_id=operation.connection_id, entity_type=operation.entity_type, entity_id=operation.entity_id
+        connection_id=operation.connection_id,
+        entity_type=operation.entity_type,
+        entity_id=operation.entity_id,
+        resource=KINDS[operation.kind].resource,
     ).first()
     external_id = (ref.external_id if ref else "") or ""
     holder = holder_of(operation.connection, gate_mode())

@@ -81,7 +81,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What staff read: a headline, the rest of the sentence, and the operation to open."""
+    """What staff read: a headline, the rest of the sentence, and the operation to open.
+
+    `what`: which of a record's several effects it is about, where there are several.
+    """
 
     tone: Tone
     head: str
@@ -89,6 +92,7 @@ class Line:
     operation_id: int | None = None
     blocker_id: int | None = None
     until_ms: int | None = None
+    what: str = ""
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:

@@ -1,17 +1,24 @@
-"""What the tour page shows: its stops and its buyer at every connection, with a fixed number of queries."""
+"""What the tour page shows: its stops, what was said after them and its buyer at every connection.
+
+The number of queries is fixed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+
+from integrations.engine.kinds import KINDS, offered
 from integrations.models import (
     Connection,
     ConnectionState,
     ExternalRef,
+    Feedback,
     GateMode,
     Operation,
     OperationDependency,
@@ -37,16 +44,25 @@ _CONNECTION_FIELDS = (
 
 ConnectionRoute = Route[Any]  # of a Connection; model fields do not fit a Protocol with settable attributes
 Key = tuple[int, str, int]
-"""connection id, entity type, entity id"""
+"""connection id, kind of operation or resource, entity id"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One answer; at each connection a line for its note and one for its task, if it is to have one."""
+
+    answer: Feedback
+    lines: list[list[Line]]
 
 
 @dataclass(frozen=True, slots=True)
 class StopRow:
-    """One stop and its line at each connection, in the order of `TourState.routes`."""
+    """One stop and its line at each connection, in the order of `TourState.routes`; then what was said after it."""
 
     stop: TourStop
     when: str
     lines: list[Line]
+    said: list[AnswerRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +89,41 @@ def zone_of(tour: Tour) -> ZoneInfo:
 
 
 def load(tour: Tour, now_ms: int) -> TourState:
-    """Six queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
+    """Seven queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
     routes = connections_for(tour, connections)
-    facts = _Facts.load(tour, stops)
+    answers = list(Feedback.objects.filter(stop__tour=tour).order_by("stop", "submitted_at", "id"))
+    facts = _Facts.load(tour, stops, answers)
     rows = [
         StopRow(
             stop,
             moments.span(stop.appointment_start, stop.appointment_end, zone),
-            [facts.line(_stop_cell(tour, stop, route), "stop", stop.pk, route, now_ms, zone) for route in routes],
+            [facts.line(_stop_cell(tour, stop, at), "appointment.sync", stop.pk, at, now_ms, zone) for at in routes],
+            [
+                AnswerRow(said, [facts.answer_lines(said, at, now_ms, zone) for at in routes])
+                for said in answers
+                if said.stop_id == stop.pk
+            ],
         )
         for stop in stops
     ]
-    buyer = [facts.line(_buyer_cell(tour, route), "contact", tour.buyer_id, route, now_ms, zone) for route in routes]
+    buyer = [facts.line(_buyer_cell(tour, at), "contact.link", tour.buyer_id, at, now_ms, zone) for at in routes]
     return TourState(tour, zone, moments.clock(now, zone), _start(tour.starts_at, zone), routes, rows, buyer)
+
+
+def answer_lines(answer: Feedback, now_ms: int) -> list[tuple[str, Line]]:
+    """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Six queries."""
+    tour = answer.stop.tour
+    connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
+    facts = _Facts.load(tour, [], [answer])
+    return [
+        (route.connection.label, line)
+        for route in connections_for(tour, connections)
+        for line in facts.answer_lines(answer, route, now_ms, zone_of(tour))
+    ]
 
 
 def _start(instant: datetime, zone: ZoneInfo) -> str:
@@ -126,35 +160,43 @@ class _Facts:
     gate_mode: str
 
     @classmethod
-    def load(cls, tour: Tour, stops: Iterable[TourStop]) -> _Facts:
-        stop_ids = [stop.pk for stop in stops]
-        about_stops = {"entity_type": "stop", "entity_id__in": stop_ids}
-        about_buyer = {"entity_type": "contact", "entity_id": tour.buyer_id}
-        operations = Operation.objects.filter(**about_stops) | Operation.objects.filter(**about_buyer)
+    def load(cls, tour: Tour, stops: Iterable[TourStop], answers: Iterable[Feedback]) -> _Facts:
+        about = Q(entity_type="stop", entity_id__in=[stop.pk for stop in stops])
+        about |= Q(entity_type="feedback", entity_id__in=[said.pk for said in answers])
+        about |= Q(entity_type="contact", entity_id=tour.buyer_id)
         newest: dict[Key, Operation] = {}
-        for operation in operations.only(*_OPERATION_FIELDS).order_by("version", "id"):
-            key = (operation.connection_id, operation.entity_type, operation.entity_id)
-            newest[key] = operation
-        refs = ExternalRef.objects.filter(**about_stops) | ExternalRef.objects.filter(**about_buyer)
-        known = refs.filter(external_id__isnull=False)
+        for operation in Operation.objects.filter(about).only(*_OPERATION_FIELDS).order_by("version", "id"):
+            newest[operation.connection_id, operation.kind, operation.entity_id] = operation
+        known = ExternalRef.objects.filter(about, external_id__isnull=False)
         return cls(
             newest,
             {
                 (row[0], row[1], row[2]): row[3] or ""
-                for row in known.values_list("connection_id", "entity_type", "entity_id", "external_id")
+                for row in known.values_list("connection_id", "resource", "entity_id", "external_id")
             },
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
             gate_mode(),
         )
 
-    def line(
-        self, cell: Cell, entity_type: str, entity_id: int, route: ConnectionRoute, now_ms: int, zone: ZoneInfo
-    ) -> Line:
-        key = (route.connection.pk, entity_type, entity_id)
-        operation, external_id = self.newest.get(key), self.refs.get(key, "")
+    def answer_lines(self, said: Feedback, route: ConnectionRoute, now_ms: int, zone: ZoneInfo) -> list[Line]:
+        """The note; the task too where there is one or should be."""
+        found = []
+        for kind in ("feedback.note", "feedback.task"):
+            known = (route.connection.pk, kind, said.pk) in self.newest
+            wanted = offered(kind, route.connection.provider) and (kind == "feedback.note" or said.calls_for_action)
+            if known or wanted:
+                standing = route.included or bool(self.refs.get((route.connection.pk, KINDS[kind].resource, said.pk)))
+                cell = Cell(standing=standing, included=route.included, route=route.reason)
+                found.append(replace(self.line(cell, kind, said.pk, route, now_ms, zone), what=wording.kind(kind)))
+        return found
+
+    def line(self, cell: Cell, kind: str, entity_id: int, route: ConnectionRoute, now_ms: int, zone: ZoneInfo) -> Line:
+        at = route.connection.pk
+        operation = self.newest.get((at, kind, entity_id))
+        external_id = self.refs.get((at, KINDS[kind].resource, entity_id), "")
         full = Cell(
             # People stay in a CRM whatever becomes of a tour: a linked buyer is there.
-            standing=cell.standing or (entity_type == "contact" and bool(external_id)),
+            standing=cell.standing or (kind == "contact.link" and bool(external_id)),
             included=cell.included,
             route=cell.route,
             operation=facts_of(operation) if operation else None,

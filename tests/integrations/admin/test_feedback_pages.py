@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from integrations.models import AuditEvent, Feedback, Tour, TourStop
+from integrations.models import AuditEvent, Connection, Feedback, Operation, Tour, TourStop
+from integrations.operations import planning
 from tests.factories import FeedbackFactory
 from tests.integrations.admin.browsing import page
 
@@ -86,3 +87,20 @@ def test_hostile_comments_are_shown_as_texts(staff: Client, tour: Tour) -> None:
     )
     text = page(staff, "feedback_change", stored.pk)
     assert [tag for tag in ("<script>alert", "<b>") if tag in text] == []
+
+
+def test_an_answers_page_says_what_became_of_it_at_each_crm(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    stored = FeedbackFactory(stop=TourStop.objects.get(sequence=1), second_showing="yes")
+    planning.plan_feedback([stored])
+    text = page(staff, "feedback_change", stored.pk)
+    for operation in Operation.objects.filter(entity_type="feedback"):
+        assert reverse("admin:integrations_operation_change", args=[operation.pk]) in text
+    assert (text.count("Feedback note"), text.count("Follow-up task")) == (1, 1)
+
+
+def test_the_page_of_a_note_leads_to_its_answer(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    stored = FeedbackFactory(stop=TourStop.objects.get(sequence=1))
+    planning.plan_feedback([stored])
+    text = page(staff, "operation_change", Operation.objects.get(kind="feedback.note").pk)
+    assert reverse("admin:integrations_feedback_change", args=[stored.pk]) in text
+    assert "T-100, feedback on 1 Elm St (buyer)" in text

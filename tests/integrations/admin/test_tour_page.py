@@ -20,7 +20,7 @@ from integrations.models import (
     TourStop,
 )
 from integrations.operations import planning
-from tests.factories import ConnectionFactory, OperationFactory, TourStopFactory
+from tests.factories import ConnectionFactory, ExternalRefFactory, FeedbackFactory, OperationFactory, TourStopFactory
 from tests.integrations.admin.browsing import linked, messages_of, page
 
 
@@ -246,3 +246,42 @@ def test_operations_of_another_entity_with_the_same_id_do_not_leak(
         connection=crm_row, kind="contact.link", entity_type="contact", entity_id=stop.pk + 10_000, state="dead"
     )
     assert "Failed" not in page(staff, "tour_change", tour.pk)
+
+
+# --- feedback -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_said_stands_under_its_stop_with_its_note_and_task(
+    staff: Client, tour: Tour, crm_row: Connection
+) -> None:
+    answer = FeedbackFactory(stop=tour.stops.get(sequence=1), second_showing="yes")
+    planning.plan_feedback([answer])
+    ExternalRefFactory(
+        connection=crm_row, entity_type="feedback", entity_id=answer.pk, resource="note", external_id="note_1"
+    )
+    Operation.objects.filter(kind="feedback.note").update(state="succeeded")
+    text = " ".join(page(staff, "tour_change", tour.pk).split())
+    assert f'<a href="/admin/integrations/feedback/{answer.pk}/change/">Feedback of the buyer</a>: interested' in text
+    note, task = (Operation.objects.get(kind=kind) for kind in ("feedback.note", "feedback.task"))
+    assert 'Feedback note</span> <span class="rr-badge rr-in">In the CRM</span> note_1' in text
+    assert 'Follow-up task</span> <span class="rr-badge rr-blocked">Blocked by</span>' in text
+    for operation in (note, task):
+        assert f'href="/admin/integrations/operation/{operation.pk}/change/"' in text
+
+
+def test_an_answer_that_calls_for_nothing_has_no_line_for_a_task(
+    staff: Client, tour: Tour, crm_row: Connection
+) -> None:
+    planning.plan_feedback([FeedbackFactory(stop=tour.stops.get(sequence=1))])
+    assert "Follow-up task" not in page(staff, "tour_change", tour.pk)
+
+
+def test_answers_cost_the_page_no_further_queries(
+    staff: Client, tour: Tour, crm_row: Connection, django_assert_max_num_queries: Any
+) -> None:
+    roles = ("buyer", "buyer_agent", "showing_agent", "listing_agent")
+    planning.plan_feedback(
+        [FeedbackFactory(stop=stop, author_role=role) for stop in tour.stops.all() for role in roles]
+    )
+    with django_assert_max_num_queries(10):
+        page(staff, "tour_change", tour.pk)
