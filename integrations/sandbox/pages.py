@@ -193,8 +193,12 @@ def _faults(view: View) -> str:
         )
         forms.append(f"<h3>{_t(vendor.label)}</h3><div class=cards>{cards}{clear}</div>")
     if view.faults:
-        rows = [(_t(_what(fault)), _t(_where(fault)), _t(_left(fault))) for fault in view.faults]
-        active = _table(("Fault", "Meets", "Left"), rows)
+        labels = {vendor.slug: vendor.label for vendor in view.vendors}
+        rows = [
+            (_t(_what(fault)), _t(labels[str(fault["provider"])]), _t(_where(fault)), _t(_left(fault)))
+            for fault in view.faults
+        ]
+        active = _table(("Fault", "Vendor", "Meets", "Left"), rows)
     else:
         active = "<p class=empty>No fault is active: every request is answered as the vendor would.</p>"
     return (

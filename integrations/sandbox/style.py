@@ -31,6 +31,7 @@ button.danger:hover, button.danger:focus-visible { background: var(--bad); color
 .bad, .cancelled, .noshow, .invalid { color: var(--bad); } .new { color: var(--warn); }
 meter { width: 96px; vertical-align: middle; }
 .long { white-space: pre-line; max-width: 60ch; }
+@media (min-width: 721px) { td { min-width: 88px; } }
 @media (max-width: 720px) {
   main { padding: 8px; } section { padding: 12px; }
   thead { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden; }

@@ -79,7 +79,7 @@ def test_active_faults_are_told_in_words(sandbox: SandboxServer) -> None:
     sandbox.faults("status", status=503, times=5, match={"method": "POST", "path": "/contacts/"})
     sandbox.faults("delay", seconds=1.5, times=None, account="loc_demo")
     page = httpx.get(sandbox.url).text
-    assert "<td data-label='Fault'>Answer 503, do nothing</td>" in page
+    assert "<td data-label='Fault'>Answer 503, do nothing</td><td data-label='Vendor'>GoHighLevel</td>" in page
     assert "<td data-label='Meets'>every account: POST /contacts/</td><td data-label='Left'>5 of 5 times</td>" in page
     assert "Do the work, answer 1.5 s late" in page
     assert "<td data-label='Meets'>loc_demo: every request</td><td data-label='Left'>until cleared</td>" in page
