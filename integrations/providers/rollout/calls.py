@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -82,7 +82,7 @@ class Calls:
             if not page.more:
                 break
             place = {"next": page.next} if page.next else {"offset": str(len(found))}
-            page = self.page(listing, {"limit": str(PAGE), **place})
+            page = replace(self.page(listing, {"limit": str(PAGE), **place}), offset=len(found))
             found += page.records
         return found
 

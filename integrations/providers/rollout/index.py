@@ -50,16 +50,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list. `next`: where it goes on; empty at the end."""
+    """One page of a list. `next`: where it goes on, if the vendor says so; `offset`: how many stand before it."""
 
     records: Sequence[Record]
     total: int
     next: str = ""
+    offset: int = 0
 
     @property
     def more(self) -> bool:
         """Whether the list goes on."""
-        return bool(self.records) and (bool(self.next) or len(self.records) >= PAGE)
+        return bool(self.records) and (bool(self.next) or self.offset + len(self.records) < self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +303,7 @@ class LookupIndex:
         if not budget():
             raise self._not_ready(cursor)
         place = {"next": after} if after else {"offset": str(offset)} if offset else {}
-        page = self._read({"limit": str(PAGE), **place})
+        page = replace(self._read({"limit": str(PAGE), **place}), offset=offset)
         self._file(page.records, cursor.generation)
         return page
 
