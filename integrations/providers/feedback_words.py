@@ -24,7 +24,7 @@ def note_text(said: FeedbackFacts, marker: str) -> str:
 
     Long comments are cut with an ellipsis; the marker never is, and there is only one.
     """
-    lines = [_headline(said), f"From: {_words(said.author_role)}", f"Interest: {_words(said.interest_level)}"]
+    lines = [headline(said), f"From: {_words(said.author_role)}", f"Interest: {_words(said.interest_level)}"]
     if said.overall_rating is not None:
         lines.append(f"Rating: {said.overall_rating} of 5")
     if said.price_opinion != "no_opinion":
@@ -50,7 +50,7 @@ def task_title(said: FeedbackFacts, marker: str) -> str:
 
 def task_body(said: FeedbackFacts) -> str:
     """Why there is a task."""
-    return untagged(f"{_headline(said)}\n{_reason(said).capitalize()}. The whole answer is in that showing's note.")
+    return untagged(f"{headline(said)}\n{_reason(said).capitalize()}. The whole answer is in that showing's note.")
 
 
 def task_due(said: FeedbackFacts) -> datetime:
@@ -62,7 +62,8 @@ def task_due(said: FeedbackFacts) -> datetime:
     return datetime.combine(day, _DUE, zone)
 
 
-def _headline(said: FeedbackFacts) -> str:
+def headline(said: FeedbackFacts) -> str:
+    """The first line, which stays: where and when."""
     shown = said.shown_at.astimezone(ZoneInfo(said.time_zone))
     return f"Showing feedback · {one_line(said.street, 160)} · {shown:%b} {shown.day}, {shown.year}"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, JwtSignIn, Manifest
 
+from .activities import FeedbackNote, FeedbackTask
 from .errors import SLUG
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, AppointmentTypeLink, ContactLink
@@ -35,7 +36,10 @@ MANIFEST = Manifest(
         ConfigField("consumer", "Consumer", "The user or tenant under whom the CRM was connected."),
         ConfigField("client_secret", "Client secret", "Signs our access tokens; never sent.", secret=True),
     ),
-    kinds={kind.name: kind for kind in (ContactLink(), AppointmentTypeLink(), AppointmentSync())},
+    kinds={
+        kind.name: kind
+        for kind in (ContactLink(), AppointmentTypeLink(), AppointmentSync(), FeedbackNote(), FeedbackTask())
+    },
     account_key=account_key,
     limit_key=limit_key,
     headers={"Accept": "application/json"},

@@ -125,8 +125,12 @@ def outcome_id(outcome: str, outcomes: Iterable[Mapping[str, Any]]) -> str:
 
 def appointment_keys(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The markers in a description, as keys of the look-up index."""
-    description = record.get("description")
-    found = _MARKER.findall(description) if isinstance(description, str) else []
+    return marker_keys(record.get("description"))
+
+
+def marker_keys(text: object) -> tuple[str, ...]:
+    """The markers in a text, as keys of the look-up index."""
+    found = _MARKER.findall(text) if isinstance(text, str) else []
     return tuple(dict.fromkeys(marker_key(marker) for marker in found))
 
 

@@ -84,14 +84,14 @@ class ContactLink:
         if ref.external_id:
             return Understood(_confirmed(calls, ref.external_id).external_id, httpx.codes.OK)
         response = calls.write("POST", PEOPLE.path, wanted.body)
-        return _kept(calls, PEOPLE, response)
+        return kept(calls, PEOPLE, response)
 
     def _search(self, calls: Calls, facts: ContactFacts, wanted: Wanted) -> Lookup:
         """By what the index knows now."""
         keys = [mapping.email_key(facts.email)] if facts.email else []
         keys += [mapping.phone_key(facts.phone)] if facts.phone else []
         for key in keys:
-            people = _standing(calls, PEOPLE, key)
+            people = standing(calls, PEOPLE, key)
             ours = mapping.person_of(wanted.body)
             alike = [(person, likeness(ours, mapping.person_of(person))) for person in people]
             same = [person for person, how in alike if how is Likeness.SAME]
@@ -173,7 +173,7 @@ class AppointmentSync:
         if ref.external_id:
             return self._linked(calls, wanted, ref.external_id)
         calls.index(APPOINTMENTS).refresh()
-        ours = _standing(calls, APPOINTMENTS, mapping.marker_key(ref.marker))
+        ours = standing(calls, APPOINTMENTS, mapping.marker_key(ref.marker))
         if len(ours) > 1:
             return Ambiguous(sorted(record["id"] for record in ours))
         return Found(ours[0]["id"], self._same(wanted, ours[0])) if ours else NotFound()
@@ -185,9 +185,9 @@ class AppointmentSync:
             return self._delete(calls, ref.external_id)
         body = mapping.request_body(wanted.body, self._outcome_id(calls, wanted.body["outcome"]))
         if ref.external_id is None:
-            return _kept(calls, APPOINTMENTS, calls.write("POST", APPOINTMENTS.path, body))
+            return kept(calls, APPOINTMENTS, calls.write("POST", APPOINTMENTS.path, body))
         response = calls.write("PUT", record_path(APPOINTMENTS.path, ref.external_id), body)
-        done = _kept(calls, APPOINTMENTS, checked(response, linked=True))
+        done = kept(calls, APPOINTMENTS, checked(response, linked=True))
         if done.external_id != ref.external_id:
             raise not_understood(response)
         return done
@@ -224,20 +224,20 @@ def _confirmed(calls: Calls, person_id: str) -> Found:
     return Found(person_id, same=True)
 
 
-def _standing(calls: Calls, listing: Listing, key: str) -> Sequence[Mapping[str, Any]]:
+def standing(calls: Calls, listing: Listing, key: str) -> Sequence[Mapping[str, Any]]:
     """The records filed under a key, as they are now; those that went or lost the key since are left out."""
     index = calls.index(listing)
-    standing = []
+    found = []
     for external_id in index.find(key)[:MOST_CANDIDATES]:
         record = calls.find(listing.path, external_id)
         if record is None:
             index.forget(external_id)
         elif key in listing.keys(record):
-            standing.append(record)
-    return standing
+            found.append(record)
+    return found
 
 
-def _kept(calls: Calls, listing: Listing, response: httpx.Response) -> Understood:
+def kept(calls: Calls, listing: Listing, response: httpx.Response) -> Understood:
     """What a write's answer shows, filed."""
     record = record_of(response)
     calls.index(listing).keep(record)
