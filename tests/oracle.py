@@ -2,12 +2,13 @@
 
     python -m tests.oracle --data DIR --sandbox http://127.0.0.1:8900 [--json]
 
-Every connection is taken to serve the whole brokerage (routing has its own tests). Figures:
+Judges the connections to GoHighLevel; each is taken to serve the whole brokerage (routing has its own tests). Figures:
 
 * `busiest`: the most requests of one account in any 10 s, by the sandbox's monotonic clock, whatever was answered.
 * `used`: the mean fill of those 10-s windows that lie wholly between the first and the last request, at whose end
   work was left, and that touch none of the intervals given (an outage, a cold start); 1.0 is the whole limit. An
-  operation counts as work from its creation to its end, also while it waits for a lost answer to settle.
+  operation counts as work from its creation to its end, also while it waits for a lost answer to settle or for the
+  lease of a dead worker to end: after kills this is a lower bound.
 * `unleased`: writes that no attempt of ours answers for. An attempt is committed with the lease before its one write
   leaves, so each write must be the first one after an attempt of its own record (a second one only after a 401).
 """
@@ -29,7 +30,7 @@ from typing import Any
 
 from tests.evidence import Database, Row, files_of, journal, moment, seen
 
-LIMIT, WINDOW_S = 100, 10.0
+PROVIDER, LIMIT, WINDOW_S = "gohighlevel", 100, 10.0
 TERMINAL = frozenset({"succeeded", "dead", "ignored", "superseded", "cancelled"})
 GOOD = frozenset({"succeeded", "superseded"})
 LEASE_S = 60.0
@@ -128,13 +129,14 @@ def judge(
 ) -> Findings:
     """Join a journal with the database. `excluded`: (begin, end) on the journal's clock `t`, for `used` only."""
     operations = database.rows("SELECT * FROM integrations_operation")
-    connections = database.rows("SELECT * FROM integrations_connection WHERE provider = 'gohighlevel'")
+    connections = database.rows(f"SELECT * FROM integrations_connection WHERE provider = '{PROVIDER}'")  # noqa: S608
     findings = _empty(rows, operations)
     # The clocks differ by a constant; `wall` is read a moment after `t`, so the least difference is the best.
     offset = min((row["wall"] - row["t"] for row in rows), default=0.0)
     fills = []
     for connection in connections:
-        mine = [row for row in rows if row["account"] in (connection["account_key"], None)]
+        account = (connection["account_key"], None)  # None: the CRM did not know who asked
+        mine = [row for row in rows if row["provider"] == PROVIDER and row["account"] in account]
         times = sorted(row["t"] for row in mine)
         findings.busiest = max(findings.busiest, busiest(times))
         work = [
