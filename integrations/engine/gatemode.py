@@ -19,6 +19,8 @@ def note(fact: Fact, detail: str = "") -> None:
     if fact in _SAYS_NOTHING:
         return
     mode = _MODES.get(fact, GateMode.Mode.NORMAL)
+    if mode is GateMode.Mode.NORMAL:
+        detail = ""  # what the provider said is the operation's story, not the gate's
     changed = GateMode.objects.filter(pk=1).exclude(mode=mode).update(mode=mode, since_ms=db_now(), detail=detail[:200])
     if not changed and mode is not GateMode.Mode.NORMAL:
         GateMode.objects.get_or_create(pk=1, defaults={"mode": mode, "since_ms": db_now(), "detail": detail[:200]})
