@@ -125,6 +125,14 @@ class Crm:
         """Someone else puts a person into the CRM."""
         return str(self._call("/contacts/", "2021-07-28", {"locationId": ACCOUNT, **fields})["contact"]["id"])
 
+    def get(self, path: str, version: str = "2021-07-28") -> dict[str, Any]:
+        """What the CRM shows."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
+        answer = httpx.get(self.sandbox.url + path, headers=headers)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def _call(self, path: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
         answer = httpx.post(self.sandbox.url + path, json=body, headers=headers)

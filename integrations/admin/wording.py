@@ -32,7 +32,7 @@ REASONS = {
     "not_before": "The CRM asked us to wait",
     "not_processed": "The CRM could not take it just now",
     "not_ready": "The CRM is still working on what came before",
-    "nothing_to_do": "It does not stand in the CRM, so there was nothing to cancel",
+    "nothing_to_do": "There was nothing to send: nothing of it should stand in the CRM",
     "person_said_arrived": "A person found it in the CRM",
     "poison": "The process sending it died three times",
     "rate_limited": "The CRM's rate limit",
@@ -63,6 +63,7 @@ KINDS = {
     "appointment.sync": "Appointment",
     "feedback.note": "Feedback note",
     "feedback.task": "Follow-up task",
+    "contact.fields": "Buyer's interest",
 }
 
 QUESTIONS = {

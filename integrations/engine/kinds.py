@@ -29,6 +29,7 @@ KINDS: dict[str, KindRow] = {
         KindRow("appointment.sync", "stop", "appointment", needs=("contact.link", "appointment_type.link")),
         KindRow("feedback.note", "feedback", "note", needs=("contact.link",)),
         KindRow("feedback.task", "feedback", "task", needs=("contact.link",)),
+        KindRow("contact.fields", "contact", "contact_fields", needs=("contact.link",)),
     )
 }
 

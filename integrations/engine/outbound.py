@@ -145,7 +145,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     operation, ref = attempt.claim.operation, attempt.ref
     kind = attempt.link.kind(operation.kind)
     attempt.settle_s = max(engine.figures.settle_s, kind.settle_s)
-    snapshot = snapshots.take(operation.entity_type, operation.entity_id, attempt.connection)
+    snapshot = snapshots.take(operation.kind, operation.entity_id, attempt.connection)
     needs, missing = _needs(attempt.connection, snapshot)
     facts = RefFacts(ref.external_id, ref.marker)
     attempt.version = snapshot.facts.version

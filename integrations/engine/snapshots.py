@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from integrations.models import Connection, Contact, Feedback, TourStop
-from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, ShowingFacts
+from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, InterestFacts, ShowingFacts
 from integrations.routing import connections_for
 
-from .kinds import account_needs
+from .kinds import KINDS, account_needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,11 @@ class Snapshot:
     needs: dict[str, tuple[str, int]]
 
 
-def take(entity_type: str, entity_id: int, connection: Connection) -> Snapshot:
+def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
     """The entity as it stands. Raises its model's DoesNotExist (records with operations are never hard-deleted)."""
+    entity_type = KINDS[kind].entity_type
+    if kind == "contact.fields":
+        return Snapshot(_interest(Contact.objects.get(pk=entity_id), connection), {"contact": ("contact", entity_id)})
     if entity_type == "contact":
         return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {})
     if entity_type == "connection":
@@ -93,3 +96,11 @@ def _said(said: Feedback, connection: Connection) -> FeedbackFacts:
         comments=said.comments,
         contact_id=tour.buyer_id,
     )
+
+
+def _interest(contact: Contact, connection: Connection) -> InterestFacts:
+    heard = Feedback.objects.filter(stop__tour__buyer=contact).select_related("stop__tour__agent")
+    for said in heard.order_by("-submitted_at", "-id").iterator(chunk_size=20):
+        if connections_for(said.stop.tour, [connection])[0].included:
+            return InterestFacts(contact.pk, contact.version, said.interest_level, said.overall_rating)
+    return InterestFacts(contact.pk, contact.version)

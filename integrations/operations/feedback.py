@@ -64,7 +64,8 @@ def save_all(
                 saved.feedback.version += 1
                 saved.feedback.save(update_fields=[*saved.changes, "version", "updated_at"])
         changed = [saved for saved in results if saved.changed]
-        planning.plan_feedback([saved.feedback for saved in changed], import_run=import_run)
+        if changed:
+            planning.plan_new_feedback([saved.feedback for saved in changed], import_run=import_run)
         audit.record_all(_event(saved, who) for saved in changed)
         if import_run is not None:
             ImportItem.objects.bulk_create([_item(saved, import_run) for saved in changed], ignore_conflicts=True)

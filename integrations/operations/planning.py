@@ -75,18 +75,19 @@ def plan_tours(tours: Sequence[Tour], *, import_run: ImportRun | None = None) ->
 
 
 def plan_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None = None) -> list[Operation]:
-    """Plans note and task of answers whose `stop` is loaded, where their tours go; a fixed number of queries.
+    """Plans what follows from answers whose `stop` is loaded, where their tours go; a fixed number of queries.
 
     A task only for what calls for action; one that an older version called for is left as it stands.
     """
     made: list[Operation] = []
     if not answers:
         return made
-    tours = Tour.objects.select_related("agent").in_bulk({said.stop.tour_id for said in answers})
+    tours = Tour.objects.select_related("agent", "buyer").in_bulk({said.stop.tour_id for said in answers})
     for connection in Connection.objects.exclude(state=ConnectionState.DISABLED).order_by("pk"):
         contacts: dict[int, Need] = {}
         notes: dict[int, Need] = {}
         tasks: dict[int, Need] = {}
+        fields: dict[int, Need] = {}
         for said in answers:
             tour = tours[said.stop.tour_id]
             if not connections_for(tour, [connection])[0].included:
@@ -96,11 +97,21 @@ def plan_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None =
             if said.calls_for_action:
                 tasks[said.pk] = replace(need, kind="feedback.task")
             contacts[tour.buyer_id] = Need("contact.link", tour.buyer_id, 1, PRIORITY_NORMAL)
-        wanted = {"feedback.note": notes, "feedback.task": tasks}
+            fields[tour.buyer_id] = replace(
+                need, kind="contact.fields", entity_id=tour.buyer_id, version=tour.buyer.version
+            )
+        wanted = {"feedback.note": notes, "feedback.task": tasks, "contact.fields": fields}
         offers = {kind: needs for kind, needs in wanted.items() if offered(kind, connection.provider)}
         if offers and contacts:
             made += _plan_connection(connection, contacts, offers, import_run)
     return made
+
+
+def plan_new_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None = None) -> list[Operation]:
+    """The same for answers that were just given or changed: what is told of their buyers has a new version."""
+    buyers = Tour.objects.filter(stops__in=[said.stop_id for said in answers]).values_list("buyer", flat=True)
+    Contact.objects.filter(pk__in=set(buyers)).update(version=F("version") + 1)
+    return plan_feedback(answers, import_run=import_run)
 
 
 def plan_feedback_of(tours: Iterable[Tour]) -> list[Operation]:
@@ -235,7 +246,11 @@ def _open_links(connection: Connection, contact_ids: set[int]) -> dict[int, Oper
     """The contact.link that each buyer's operations must wait for: those not linked yet."""
     linked = set(
         ExternalRef.objects.filter(
-            connection=connection, entity_type="contact", entity_id__in=contact_ids, external_id__isnull=False
+            connection=connection,
+            entity_type="contact",
+            entity_id__in=contact_ids,
+            resource="contact",
+            external_id__isnull=False,
         ).values_list("entity_id", flat=True)
     )
     waiting = contact_ids - linked

@@ -93,7 +93,17 @@ class FeedbackFacts:
     contact_id: int
 
 
-Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts
+@dataclass(frozen=True, slots=True)
+class InterestFacts:
+    """What a buyer said last, on a tour that comes to this connection. Empty, None: not known. `id` is the buyer's."""
+
+    id: int
+    version: int
+    interest_level: str = ""
+    overall_rating: int | None = None
+
+
+Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts | InterestFacts
 
 
 # --- what we want and what we know of it there ---------------------------------------------------------------------

@@ -24,13 +24,13 @@ def note_text(said: FeedbackFacts, marker: str) -> str:
 
     Long comments are cut with an ellipsis; the marker never is, and there is only one.
     """
-    lines = [headline(said), f"From: {_words(said.author_role)}", f"Interest: {_words(said.interest_level)}"]
+    lines = [headline(said), f"From: {words(said.author_role)}", f"Interest: {words(said.interest_level)}"]
     if said.overall_rating is not None:
         lines.append(f"Rating: {said.overall_rating} of 5")
     if said.price_opinion != "no_opinion":
-        lines.append(f"Price: {_words(said.price_opinion)}")
+        lines.append(f"Price: {words(said.price_opinion)}")
     if said.second_showing:
-        lines.append(f"Second showing: {_words(said.second_showing)}")
+        lines.append(f"Second showing: {words(said.second_showing)}")
     if said.likes:
         lines.append("Likes: " + one_line(", ".join(said.likes), MAX_PHRASES))
     if said.dislikes:
@@ -75,7 +75,8 @@ def _reason(said: FeedbackFacts) -> str:
     return ", ".join(reasons)
 
 
-def _words(value: str) -> str:
+def words(value: str) -> str:
+    """One of our names as people write it."""
     return value.replace("_", " ").capitalize()
 
 

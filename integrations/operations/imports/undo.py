@@ -269,7 +269,7 @@ def _restore_feedback(answer: Feedback, changes: dict[str, list[Any]], who: Who)
     answer.version += 1
     answer.save(update_fields=[*back, "version", "updated_at"])
     audit.record_all([audit.event("feedback.update", answer, who, **audit.sides(back))])
-    planning.plan_feedback([answer])
+    planning.plan_new_feedback([answer])
 
 
 def _count_kept(plan: UndoPlan) -> None:

@@ -9,6 +9,7 @@ from integrations.providers.base import ConfigField, Manifest, OAuthSignIn
 
 from .activities import FeedbackNote, FeedbackTask
 from .answers import SLUG
+from .fields import ContactFields
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, ContactLink
 
@@ -29,6 +30,18 @@ MANIFEST = Manifest(
         ConfigField("location_id", "Location ID", "Settings → Business Profile."),
         ConfigField("calendar_id", "Calendar ID", "The calendar showings are put in."),
         ConfigField(
+            "interest_field_id",
+            "Custom field for the interest",
+            "ID of a contact's text field that shows how interested the buyer was at the last showing.",
+            required=False,
+        ),
+        ConfigField(
+            "rating_field_id",
+            "Custom field for the rating",
+            "ID of a contact's field that shows how the buyer rated the last showing, 1 to 5.",
+            required=False,
+        ),
+        ConfigField(
             "token",
             "Private integration token",
             "Settings → Private Integrations. Leave empty when an app's OAuth credentials are given.",
@@ -40,7 +53,9 @@ MANIFEST = Manifest(
         ConfigField("refresh_token", "OAuth refresh token", secret=True, required=False),
         ConfigField("access_token", "OAuth access token", "May be empty: it is fetched.", secret=True, required=False),
     ),
-    kinds={kind.name: kind for kind in (ContactLink(), AppointmentSync(), FeedbackNote(), FeedbackTask())},
+    kinds={
+        kind.name: kind for kind in (ContactLink(), AppointmentSync(), FeedbackNote(), FeedbackTask(), ContactFields())
+    },
     account_key=account_key,
     headers={"Accept": "application/json"},
     mapping_version=MAPPING_VERSION,

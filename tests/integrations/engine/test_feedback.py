@@ -44,7 +44,7 @@ def test_an_answer_is_one_note_of_the_linked_buyer(crm: Crm, stop: TourStop) -> 
     say(stop, comments="nice yard")
     crm.drain()
     assert (done(crm, "contact"), done(crm, "note"), done(crm, "task")) == (["create"], ["create"], [])
-    contact = ExternalRef.objects.get(entity_type="contact").external_id
+    contact = ExternalRef.objects.get(resource="contact").external_id
     note = ExternalRef.objects.get(resource="note")
     (request,) = [row for row in crm.requests("POST") if row["path"].endswith("/notes")]
     assert request["path"] == f"/contacts/{contact}/notes"
@@ -185,3 +185,92 @@ def test_the_buyer_hears_of_nothing(crm: Crm, stop: TourStop) -> None:
     say(stop, second_showing="yes")
     crm.drain()
     assert not any(row.get("notified") for row in crm.sandbox.effects())
+
+
+# --- the buyer's custom fields --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fields(crm: Crm) -> Crm:
+    """A connection that names the custom fields."""
+    crm.connection.config |= {"interest_field_id": "fld_interest", "rating_field_id": "fld_rating"}
+    crm.connection.save()
+    return crm
+
+
+def told(crm: Crm) -> list[dict[str, Any]]:
+    """What was written to contacts themselves."""
+    return [row["body"] for row in crm.requests("PUT") if row["path"].count("/") == 2]
+
+
+def test_without_fields_named_nothing_is_asked_or_told(crm: Crm, stop: TourStop) -> None:
+    say(stop)
+    crm.drain()
+    assert (crm.operation("contact.fields").state, crm.operation("contact.fields").reason) == (
+        "succeeded",
+        "nothing_to_do",
+    )
+    assert done(crm, "contact") == ["create"]
+    assert told(crm) == []
+
+
+def test_what_was_said_last_is_told_in_our_fields_alone(fields: Crm, stop: TourStop) -> None:
+    say(stop, overall_rating=4)
+    fields.drain()
+    assert told(fields) == [
+        {
+            "customFields": [
+                {"id": "fld_interest", "field_value": "Interested"},
+                {"id": "fld_rating", "field_value": "4"},
+            ]
+        }
+    ]
+
+
+def test_tags_and_names_of_the_person_stay(fields: Crm, stop: TourStop) -> None:
+    there = fields.post_contact(email=stop.tour.buyer.email, firstName="Beatrice", tags=["vip"])
+    say(stop)
+    fields.drain()
+    contact = fields.get(f"/contacts/{there}")["contact"]
+    assert (contact["firstName"], contact["tags"]) == ("Beatrice", ["vip"])
+    assert contact["customFields"] == [{"id": "fld_interest", "value": "Interested"}]
+
+
+def test_the_newest_answer_wins_whichever_came_last(fields: Crm, stop: TourStop) -> None:
+    say(stop, interest_level="very_interested")
+    older = FeedbackInput("buyer", AT - timedelta(days=1), {"interest_level": "not_interested"})
+    save_feedback(stop.pk, older, actor="ann", via="api")
+    fields.drain()
+    assert [body["customFields"][0]["field_value"] for body in told(fields)] == ["Very interested"]
+
+
+def test_an_answer_that_changes_nothing_of_it_sends_nothing(fields: Crm, stop: TourStop) -> None:
+    say(stop)
+    fields.drain()
+    say(stop, comments="more words")
+    fields.drain()
+    assert (len(told(fields)), fields.operation("contact.fields").reason) == (1, "no_change")
+
+
+def test_fields_whose_answer_was_lost_are_looked_up(fields: Crm, stop: TourStop) -> None:
+    fields.sandbox.faults("drop_after_effect", match={"method": "PUT", "path": "^/contacts/[^/]+$"})
+    say(stop)
+    fields.drain()
+    assert fields.operation("contact.fields").in_doubt
+    fields.settle_doubt()
+    fields.drain()
+    assert (fields.operation("contact.fields").reason, len(told(fields))) == ("already_there", 1)
+
+
+def test_what_is_not_known_is_never_emptied(fields: Crm, stop: TourStop) -> None:
+    say(stop, interest_level="unknown", overall_rating=2)
+    fields.drain()
+    assert told(fields) == [{"customFields": [{"id": "fld_rating", "field_value": "2"}]}]
+
+
+def test_fields_are_told_as_the_contract_has_it(fields: Crm, stop: TourStop) -> None:
+    say(stop, overall_rating=4)
+    fields.drain()
+    (row,) = [row for row in fields.requests("PUT") if row["path"].count("/") == 2]
+    headers = {**row["headers"], "authorization": f"Bearer {TOKEN}"}
+    validate_request(row["method"], row["path"], headers, row["query"], row["body"])

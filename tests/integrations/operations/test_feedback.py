@@ -31,7 +31,11 @@ def test_an_answer_is_stored_and_audited() -> None:
     answer = Feedback.objects.get()
     assert (saved.created, answer.stop, answer.likes, answer.version) == (True, stop, ["yard"], 1)
     assert AuditEvent.objects.get().verb == "feedback.create"
-    assert sorted(Operation.objects.values_list("kind", flat=True)) == ["contact.link", "feedback.note"]
+    assert sorted(Operation.objects.values_list("kind", flat=True)) == [
+        "contact.fields",
+        "contact.link",
+        "feedback.note",
+    ]
 
 
 def test_the_same_again_writes_nothing() -> None:

@@ -27,15 +27,19 @@ def said(role: str = "buyer", **values: Any) -> FeedbackInput:
     return FeedbackInput(role, AT, {"interest_level": "interested", **values})
 
 
-def planned() -> list[tuple[str, int, str]]:
-    return list(Operation.objects.order_by("pk").values_list("kind", "version", "state"))
+def planned(*, fields: bool = False) -> list[tuple[str, int, str]]:
+    """What is planned; the buyer's fields only when asked for, for every answer concerns them."""
+    rows = (
+        Operation.objects.order_by("pk") if fields else Operation.objects.exclude(kind="contact.fields").order_by("pk")
+    )
+    return list(rows.values_list("kind", "version", "state"))
 
 
 def test_an_answer_plans_its_note_behind_the_buyers_link() -> None:
     make.ConnectionFactory()
     save_feedback(make.TourStopFactory().pk, said(), **BY)
     assert planned() == [("contact.link", 1, "pending"), ("feedback.note", 1, "pending")]
-    edge = OperationDependency.objects.get()
+    edge = OperationDependency.objects.get(operation__kind="feedback.note")
     assert (edge.operation.kind, edge.operation.blockers, edge.needs.kind) == ("feedback.note", 1, "contact.link")
 
 
@@ -89,10 +93,19 @@ def test_an_answer_goes_where_its_tour_goes() -> None:
 def test_a_provider_without_such_kinds_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     make.ConnectionFactory()
     full = registry.manifest("gohighlevel")
-    bare = {name: kind for name, kind in full.kinds.items() if not name.startswith("feedback.")}
+    bare = {name: full.kinds[name] for name in ("contact.link", "appointment.sync")}
     monkeypatch.setattr(registry, "manifest", lambda slug: replace(full, kinds=bare))
     save_feedback(make.TourStopFactory().pk, said(second_showing="yes"), **BY)
-    assert planned() == []
+    assert planned(fields=True) == []
+
+
+def test_each_answer_gives_what_is_told_of_its_buyer_a_new_version() -> None:
+    make.ConnectionFactory()
+    stop = make.TourStopFactory()
+    save_feedback(stop.pk, said(), **BY)
+    save_feedback(stop.pk, said("buyer_agent"), **BY)
+    fields = [row for row in planned(fields=True) if row[0] == "contact.fields"]
+    assert fields == [("contact.fields", 2, "superseded"), ("contact.fields", 3, "pending")]
 
 
 def test_a_tour_that_joins_a_connection_brings_its_feedback() -> None:
