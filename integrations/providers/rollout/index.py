@@ -24,7 +24,7 @@ PAGES_AT_ONCE = 20
 READ_FOR_S = 8.0
 # Longer than the total deadline of one request: who reads a page still holds the list when it arrives.
 HELD_MS = 30_000
-BUSY_S = 1.0
+SOON_S = 1.0
 LONGEST_WAIT_S = 30.0
 PAGE_S = 0.2
 # How far back of the newest known time the newest end is read when the total does not add up. Rollout copies records
@@ -205,7 +205,9 @@ class LookupIndex:
     def _build(self, version: int, cursor: Cursor, budget: Callable[[], bool]) -> tuple[int, Cursor]:
         """Read on to the end of the list, by one worker at a time; version and cursor afterwards."""
         if cursor.held_until_ms > self._now_ms():
-            raise self._not_ready(cursor)
+            # Another is at it; its pages take about so long.
+            pages = max(0, cursor.total - cursor.offset) / PAGE
+            raise self._not_ready(cursor, wait_s=min(LONGEST_WAIT_S, max(SOON_S, pages * PAGE_S)))
         if not cursor.generation:
             cursor = cursor.begun()
         try:
@@ -326,11 +328,9 @@ class LookupIndex:
 
         return more
 
-    def _not_ready(self, cursor: Cursor) -> RolloutNotReadyError:
-        pages = max(0, cursor.total - cursor.offset) / PAGE
-        wait = min(LONGEST_WAIT_S, max(BUSY_S, pages * PAGE_S))
+    def _not_ready(self, cursor: Cursor, *, wait_s: float = SOON_S) -> RolloutNotReadyError:
         words = f"the list of {self._listing.resource} is being read: {cursor.offset:,} of {cursor.total:,}"
-        return RolloutNotReadyError(SLUG, words, retry_after_s=wait)
+        return RolloutNotReadyError(SLUG, words, retry_after_s=wait_s)
 
 
 def moment_ms(value: object) -> int | None:

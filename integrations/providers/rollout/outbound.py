@@ -31,7 +31,7 @@ from integrations.providers.likeness import Likeness, folded, likeness
 
 from . import mapping
 from .calls import Calls, Clocks, checked, record_of, record_path
-from .errors import not_understood, request_id
+from .errors import SLUG, RolloutRequestError, not_understood, request_id
 from .index import Listing
 
 PEOPLE = Listing("people", "/people", mapping.person_keys)
@@ -185,12 +185,23 @@ class AppointmentSync:
             return self._delete(calls, ref.external_id)
         body = mapping.request_body(wanted.body, self._outcome_id(calls, wanted.body["outcome"]))
         if ref.external_id is None:
-            return kept(calls, APPOINTMENTS, calls.write("POST", APPOINTMENTS.path, body))
+            response = calls.write("POST", APPOINTMENTS.path, body)
+            self._blame_the_type(calls, response, body)
+            return kept(calls, APPOINTMENTS, response)
         response = calls.write("PUT", record_path(APPOINTMENTS.path, ref.external_id), body)
+        self._blame_the_type(calls, response, body)
         done = kept(calls, APPOINTMENTS, checked(response, linked=True))
         if done.external_id != ref.external_id:
             raise not_understood(response)
         return done
+
+    def _blame_the_type(self, calls: Calls, response: httpx.Response, body: Mapping[str, Any]) -> None:
+        """A 400 because the appointment type was deleted there is told as such: it concerns every stop."""
+        if response.status_code != httpx.codes.BAD_REQUEST:
+            return
+        if calls.find(TYPES.path, body["appointmentTypeId"]) is None:
+            message = f"the appointment type “{mapping.TYPE_NAME}” was deleted in the CRM"
+            raise RolloutRequestError(SLUG, message, response.status_code, request_id(response))
 
     def _linked(self, calls: Calls, wanted: Wanted, external_id: str) -> Lookup:
         if wanted.absent and calls.find(APPOINTMENTS.path, external_id) is None:

@@ -11,7 +11,7 @@ import pytest
 from integrations.providers.base import AccountFacts, Ambiguous, Found, NotFound, RefFacts, Removed
 from integrations.providers.rollout.errors import RolloutGoneError, RolloutRequestError, RolloutUncertainError
 from tests.integrations.providers.gohighlevel.conftest import ANN, MARKER, SHOWING
-from tests.integrations.providers.rollout.conftest import Kind, linked, requests
+from tests.integrations.providers.rollout.conftest import NEW, Kind, linked, requests
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import SandboxServer
 
@@ -150,6 +150,14 @@ def test_a_person_who_was_deleted_there_is_a_definite_no(
     with pytest.raises(RolloutRequestError, match="personId does not exist"):
         stops.write(SHOWING, **{**needs, "contact": "deleted"})
     assert sandbox.effects("appointment") == []
+
+
+def test_a_type_that_was_deleted_there_is_named(stops: Kind, staff: RolloutCrm, needs: dict[str, str]) -> None:
+    first = stops.write(SHOWING, **needs)
+    staff.call("DELETE", f"/appointment-types/{needs['appointment_type']}")
+    for ref in (NEW, linked(first)):
+        with pytest.raises(RolloutRequestError, match="appointment type “Showing” was deleted"):
+            stops.write(SHOWING, ref, **needs)
 
 
 # --- look-up -------------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_a_big_list_is_read_twenty_pages_at_a_time_and_goes_on_where_it_stopped(
     crm.add(4_500)
     with pytest.raises(RolloutNotReadyError, match="the list of people is being read: 2,000 of 4,500") as first:
         index(crm, lookups).refresh()
-    assert (len(crm.reads), first.value.retry_after_s) == (20, 5.0)
+    assert (len(crm.reads), first.value.retry_after_s) == (20, 1.0)
     with pytest.raises(RolloutNotReadyError, match="4,000 of 4,500"):
         index(crm, lookups).refresh()
     index(crm, lookups).refresh()
@@ -144,6 +144,20 @@ def test_one_worker_reads_and_the_others_wait(crm: Crm, lookups: MemoryLookups, 
     crm.on_read = another
     index(crm, lookups, clock).refresh()
     assert (others, len(crm.reads)) == ([1.0], 3)
+
+
+def test_who_waits_for_a_long_list_waits_longer(crm: Crm, lookups: MemoryLookups, clock: Clock) -> None:
+    crm.add(1_900)
+    waits = []
+
+    def another() -> None:
+        with pytest.raises(RolloutNotReadyError) as caught:
+            index(crm, lookups, clock).refresh()
+        waits.append(caught.value.retry_after_s)
+
+    crm.on_read = another
+    index(crm, lookups, clock).refresh()
+    assert (waits[0], waits[1], waits[-1]) == (1.0, 3.6, 1.0)
 
 
 def test_a_worker_that_died_holds_the_list_for_half_a_minute(crm: Crm, lookups: MemoryLookups, clock: Clock) -> None:
