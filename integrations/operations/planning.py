@@ -109,8 +109,10 @@ def plan_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None =
 
 def plan_new_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None = None) -> list[Operation]:
     """The same for answers that were just given or changed: what is told of their buyers has a new version."""
-    buyers = Tour.objects.filter(stops__in=[said.stop_id for said in answers]).values_list("buyer", flat=True)
-    Contact.objects.filter(pk__in=set(buyers)).update(version=F("version") + 1)
+    buyers = Tour.objects.filter(stops__in=[said.stop_id for said in answers]).values("buyer")
+    # Locked in the order that everyone locks buyers in.
+    locked = list(Contact.objects.select_for_update().filter(pk__in=buyers).order_by("pk").values_list("pk", flat=True))
+    Contact.objects.filter(pk__in=locked).update(version=F("version") + 1)
     return plan_feedback(answers, import_run=import_run)
 
 

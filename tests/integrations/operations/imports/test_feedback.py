@@ -10,6 +10,7 @@ import pytest
 
 from integrations.models import AuditEvent, Feedback, ImportItem, Operation
 from integrations.operations.imports.runs import Imported, Watcher, import_file
+from tests import factories as make
 from tests.tour_files import DATA, feedback_file, shared_sample, tours_file
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +145,21 @@ def test_looking_up_does_not_grow_with_the_rows(tmp_path: Path, django_assert_ma
 
     with django_assert_max_num_queries(60):
         _import(path)
+
+
+def test_the_shared_sample_is_one_note_an_answer_and_tasks_only_where_called_for() -> None:
+    make.ConnectionFactory(sync_from=datetime(2000, 1, 1, tzinfo=UTC))
+    _import(shared_sample("tours.csv"), "tours")
+
+    run = _import(shared_sample("feedback.csv")).run
+
+    planned = Operation.objects.filter(entity_type="feedback", import_run=run)
+    called = [said.pk for said in Feedback.objects.all() if said.calls_for_action]
+    assert planned.filter(kind="feedback.note").values("entity_id").distinct().count() == 633
+    assert sorted(planned.filter(kind="feedback.task").values_list("entity_id", flat=True)) == sorted(called)
+    before = Operation.objects.count()
+    _import(shared_sample("feedback.csv"))
+    assert Operation.objects.count() == before
 
 
 def test_the_shared_sample_is_stored_whole() -> None:
