@@ -18,7 +18,7 @@ from integrations.engine.kinds import KINDS
 from integrations.engine.verdict import VERDICTS, Fact, Hold
 from integrations.models import AuthorRole, InterestLevel, PriceOpinion, State
 from integrations.operations.imports import feedback, tours
-from integrations.providers import registry
+from integrations.providers import errors, registry
 from integrations.sandbox.faults import FIELDS_BY_KIND
 from reanna.bootstrap import DEVELOPMENT_COMMANDS
 from reanna.celery import BEAT
@@ -349,3 +349,11 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len(text("README.md").splitlines()) <= 120
+
+
+def test_every_provider_error_is_in_the_error_flow() -> None:
+    tree = [errors.ProviderError]
+    for kind in tree:
+        tree += [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    told = text("docs/error-flow.md")
+    assert [kind.__name__ for kind in tree[1:] if f"`{kind.__name__}`" not in told] == []
