@@ -24,11 +24,11 @@ class FormPage(Page):
 
     def page_form(self, request: HttpRequest, obj: Any, data: Any) -> forms.Form:
         """The form, bound when `data` is given."""
-        raise NotImplementedError
+        raise NotImplementedError  # each page has its own; ModelAdmin's metaclass leaves no room for ABC
 
     def store(self, form: forms.Form, obj: Any, by: Who) -> Any:
         """Validate and store; the record. Raises ValidationError naming fields, NotPossible."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
     def page_fieldsets(self, form: forms.Form, obj: Any) -> Any:
         return self.fieldsets

@@ -98,8 +98,7 @@ class Runner:
             close_old_connections()
             try:
                 self.drain(connection_id)
-            except Exception:
-                # Whatever it was, this thread must serve the other connections; the leases of this drain run out.
+            except Exception:  # whatever it was, this thread must serve the other connections
                 log.exception("a drain of connection %s failed; its leases will run out", connection_id)
                 connections.close_all()
         connections.close_all()

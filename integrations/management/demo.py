@@ -15,7 +15,8 @@ _TOURS: tuple[tuple[int, int, tuple[str, str, str], str, tuple[str, ...]], ...] 
     (1, 10, ("Imke", "Vandoorn", "+15305550101"), "Rosa Keller", ("12 Alder Row", "48 Juniper Bend", "7 Quarry Steps")),
     (1, 14, ("Théo", "Marchetti", "+15305550102"), "Owen Tallis", ("301 Mill Pond Rd", "9 Sparrow Ct")),
     (2, 9, ("Adaeze", "Nwosu", "+15305550103"), "Rosa Keller", ("1180 Foxtail Ln",)),
-    (4, 11, ("Jun", "Park-Ellery", "+15305550104"), "Owen Tallis", ("66 Harbor Light Way", "23 Tamarack St", "5 Old Barn Dr", "940 Summit Ave")),  # noqa: E501
+    (4, 11, ("Jun", "Park-Ellery", "+15305550104"), "Owen Tallis",
+     ("66 Harbor Light Way", "23 Tamarack St", "5 Old Barn Dr", "940 Summit Ave")),
     (8, 13, ("Lars", "Quintero", "+15305550105"), "Rosa Keller", ("77 Cobbler Hill", "210 Meadowlark Cir")),
 )  # fmt: skip
 

@@ -5,10 +5,12 @@ What staff wrote for themselves (notes of the tour, how to get in) is not part o
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from .base import FeedbackFacts
+from .base import FeedbackFacts, Wanted
 from .phrasing import one_line, tag, untagged
 
 MAX_NOTE = 4999
@@ -82,3 +84,16 @@ def words(value: str) -> str:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def same_text(owned: Sequence[str], wanted: Wanted, theirs: Mapping[str, Any]) -> bool | None:
+    """Whether a note or task in a CRM reads as wanted, by the fields we own; None: the answer does not tell.
+
+    What is not wanted any more is left as it is: as good.
+    """
+    if wanted.absent:
+        return True
+    told = [theirs.get(name) for name in owned]
+    if not all(isinstance(value, str) for value in told):
+        return None
+    return told == [wanted.body[name] for name in owned]

@@ -105,7 +105,7 @@ def _differing(line: int, tour: TourInput, staging: Staging) -> Iterator[Problem
 def _facts(tour: TourInput) -> list[str]:
     buyer, agent = tour.buyer, tour.agent
     assert isinstance(buyer, ContactInput)  # noqa: S101  this format names people, not ids
-    assert isinstance(agent, AgentInput)  # noqa: S101
+    assert isinstance(agent, AgentInput)  # noqa: S101  for the same reason
     values = tour.values
     starts_at = wall_time(values["starts_at"], ZoneInfo(values["time_zone"])).isoformat(timespec="minutes")
     return [

@@ -44,7 +44,7 @@ class _Activity:
         """The stored id, else the marker among the contact's own. Raises Gone."""
         if ref.external_id:
             record = self._fetch(exchange, wanted, ref.external_id)[0]
-            return Found(ref.external_id, self._same(wanted, record))
+            return Found(ref.external_id, feedback_words.same_text(self.owned, wanted, record))
         response = exchange.read("GET", self._path(wanted), headers=CONTACTS)
         check(response)
         ours = [row for row in rows_of(response, f"{self.resource}s") if tag(ref.marker) in str(row.get(self.marked))]
@@ -53,7 +53,7 @@ class _Activity:
             raise not_understood(response)
         if len(ids) > 1:
             return Ambiguous(ids)
-        return Found(ids[0], self._same(wanted, ours[0])) if ids else NotFound()
+        return Found(ids[0], feedback_words.same_text(self.owned, wanted, ours[0])) if ids else NotFound()
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Understood:
         """POST, or PUT of the fields we own. What is not wanted any more but stands is confirmed and left as it is."""
@@ -84,15 +84,6 @@ class _Activity:
     def _path(self, wanted: Wanted, external_id: str = "") -> str:
         path = f"/contacts/{quote(wanted.body['contactId'], safe='')}/{self.resource}s"
         return f"{path}/{quote(external_id, safe='')}" if external_id else path
-
-    def _same(self, wanted: Wanted, theirs: Mapping[str, Any]) -> bool | None:
-        """By the fields we own; None: the answer does not tell. What is not wanted any more is left: as good."""
-        if wanted.absent:
-            return True
-        told = [theirs.get(name) for name in self.owned]
-        if not all(isinstance(value, str) for value in told):
-            return None
-        return told == [wanted.body[name] for name in self.owned]
 
 
 class FeedbackNote(_Activity):

@@ -56,12 +56,14 @@ class _Activity:
         """
         calls = Calls(exchange, self._clocks)
         if ref.external_id:
-            return Found(ref.external_id, self._same(wanted, self._fetch(calls, ref.external_id)[0]))
+            return Found(
+                ref.external_id, feedback_words.same_text(self.owned, wanted, self._fetch(calls, ref.external_id)[0])
+            )
         calls.index(self.listing).refresh()
         ours = standing(calls, self.listing, mapping.marker_key(ref.marker))
         if len(ours) > 1:
             return Ambiguous(sorted(record["id"] for record in ours))
-        return Found(ours[0]["id"], self._same(wanted, ours[0])) if ours else NotFound()
+        return Found(ours[0]["id"], feedback_words.same_text(self.owned, wanted, ours[0])) if ours else NotFound()
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Understood:
         """POST, or PUT of the fields we own. What is not wanted any more but stands is confirmed and left as it is."""
@@ -83,15 +85,6 @@ class _Activity:
         if record["id"] != external_id:
             raise not_understood(response)
         return record, Understood(external_id, response.status_code, request_id(response))
-
-    def _same(self, wanted: Wanted, theirs: Mapping[str, Any]) -> bool | None:
-        """By the fields we own; None: the answer does not tell. What is not wanted any more is left: as good."""
-        if wanted.absent:
-            return True
-        told = [theirs.get(name) for name in self.owned]
-        if not all(isinstance(value, str) for value in told):
-            return None
-        return told == [wanted.body[name] for name in self.owned]
 
 
 class FeedbackNote(_Activity):

@@ -114,7 +114,7 @@ def record_of(response: httpx.Response) -> Mapping[str, Any]:
     body = body_of(checked(response))
     if not _has_id(body):
         raise not_understood(response)
-    record: Mapping[str, Any] = body  # type: ignore[assignment]  # _has_id
+    record: Mapping[str, Any] = body  # type: ignore[assignment]  # _has_id saw a dict
     return record
 
 

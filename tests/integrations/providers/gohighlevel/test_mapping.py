@@ -13,29 +13,10 @@ from hypothesis import strategies as st
 from integrations.providers.base import ContactFacts, ShowingFacts
 from integrations.providers.gohighlevel import mapping
 from integrations.providers.gohighlevel.mapping import Likeness
+from tests.integrations.providers.gohighlevel import conftest as shared
+from tests.integrations.providers.gohighlevel.conftest import MARKER
 
-MARKER = "ABCDEFGHJKMN"
-SHOWING = ShowingFacts(
-    id=1,
-    version=1,
-    live=True,
-    tour_reference="SAC-0001",
-    tour_title="Martin — 4 homes",
-    sequence=1,
-    street="3526 High St",
-    city="Sacramento",
-    state="CA",
-    postal_code="95838",
-    list_price=None,
-    starts_at=datetime(2026, 9, 14, 21, 0, tzinfo=UTC),
-    ends_at=datetime(2026, 9, 14, 21, 30, tzinfo=UTC),
-    time_zone="America/Los_Angeles",
-    appointment_status="confirmed",
-    outcome="none",
-    method="in_person",
-    agent_name="Michael Hudson",
-    contact_id=1,
-)
+SHOWING = replace(shared.SHOWING, tour_title="Martin — 4 homes")
 CONTACT = ContactFacts(1, 1, "Alejandro", "Martin", "alejandro@mail.example", "+19165550001")
 ZONES = ("America/Los_Angeles", "America/New_York", "America/Phoenix", "Pacific/Honolulu", "Asia/Kolkata", "UTC")
 
