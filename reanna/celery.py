@@ -7,12 +7,41 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-from celery import Celery
+from celery import Celery, platforms
+from celery.apps import beat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reanna.settings.local")
 
-app = Celery("reanna")
+
+class Beat(beat.Beat):
+    """Celery's beat, whose handler of SIGTERM writes the schedule from wherever the signal came.
+
+    In the midst of a query or an import, that is a second one inside the first, and beat ended with an error. Here the
+    signal only ends the loop; what is left to write is written on the way out.
+    """
+
+    def install_sync_handler(self, service: Any) -> None:
+        """SIGTERM and SIGINT end the scheduler."""
+
+        def end(_signum: int, _frame: object) -> None:
+            raise SystemExit
+
+        platforms.signals.update(SIGTERM=end, SIGINT=end)
+
+
+class App(Celery):
+    """Celery with our beat."""
+
+    @cached_property
+    def Beat(self) -> type[beat.Beat]:  # noqa: N802 - Celery's name
+        """What `celery beat` runs."""
+        return self.subclass_with_self(Beat)  # type: ignore[no-any-return]
+
+
+app = App("reanna")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["integrations"])
 app.autodiscover_tasks(["integrations"], related_name="jobs")

@@ -91,6 +91,7 @@ def _said(said: Feedback, connection: Connection) -> FeedbackFacts:
         overall_rating=said.overall_rating,
         price_opinion=said.price_opinion,
         second_showing=said.second_showing,
+        offer_likelihood=said.offer_likelihood,
         likes=tuple(said.likes),
         dislikes=tuple(said.dislikes),
         comments=said.comments,

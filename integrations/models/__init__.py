@@ -1,7 +1,7 @@
 """The records. One noun a file; import them from here."""
 
 from .audit import AuditEvent
-from .connection import Connection, ConnectionScope, ConnectionState
+from .connection import AgentUser, Connection, ConnectionScope, ConnectionState, LeftOut
 from .imports import ImportItem, ImportRun
 from .lease import GateMode, Lease, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
@@ -23,6 +23,7 @@ from .tour import (
     Feedback,
     FeedbackChannel,
     InterestLevel,
+    OfferLikelihood,
     Outcome,
     PriceOpinion,
     RequestType,
@@ -39,6 +40,7 @@ __all__ = [
     "OPEN",
     "TERMINAL",
     "Agent",
+    "AgentUser",
     "AppointmentStatus",
     "Attempt",
     "AuditEvent",
@@ -55,8 +57,10 @@ __all__ = [
     "ImportRun",
     "InterestLevel",
     "Lease",
+    "LeftOut",
     "LookupCursor",
     "LookupEntry",
+    "OfferLikelihood",
     "Office",
     "Operation",
     "OperationDependency",

@@ -37,6 +37,11 @@ class Connection(Record):
     office = models.ForeignKey(Office, on_delete=models.PROTECT, null=True, blank=True, related_name="connections")
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, blank=True, related_name="connections")
     sync_from = models.DateTimeField("sync tours from", help_text="Tours that start before this are left out.")
+    assigns = models.BooleanField(
+        "assign to the agent’s user",
+        default=False,
+        help_text="Showings and tasks go to the CRM user of the tour’s agent; those of an agent not mapped wait.",
+    )
     account_key = models.CharField(
         max_length=120, editable=False, help_text="The account at the provider; limits are counted per account."
     )
@@ -76,3 +81,44 @@ class Connection(Record):
 
     def __str__(self) -> str:
         return self.label
+
+
+class AgentUser(Record):
+    """Who an agent of ours is in the CRM of a connection. Name and e-mail address are the CRM's, for people to read."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="agent_users")
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="users")
+    external_id = models.CharField(max_length=120)
+    name = models.CharField(max_length=160, blank=True)
+    email = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "agent"], name="agent_user_once"),
+            models.CheckConstraint(condition=~Q(external_id=""), name="agent_user_given"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email or self.external_id
+
+
+class LeftOut(Record):
+    """A record that people decided to keep out of one CRM, and why. No `choices`: an entity is named as operations do.
+
+    A tour or a contact takes all that hangs on it along; a stop or an answer only itself.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="left_out")
+    entity_type = models.CharField(max_length=16)
+    entity_id = models.BigIntegerField()
+    reason = models.CharField(max_length=300)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "entity_type", "entity_id"], name="left_out_once"),
+            models.CheckConstraint(condition=~Q(reason=""), name="left_out_reason_given"),
+        ]
+        indexes = [models.Index(fields=["entity_type", "entity_id"], name="left_out_entity")]
+
+    def __str__(self) -> str:
+        return f"{self.entity_type} {self.entity_id}"

@@ -174,6 +174,9 @@ class ExternalRef(Record):
     marker = models.CharField(max_length=16, default=new_marker, editable=False)
     acked_version = models.PositiveIntegerField(null=True)
     acked_digest = models.CharField(max_length=64, null=True)  # noqa: DJ001  NULL means "not known", which no digest is
+    acked_body = models.JSONField(
+        null=True, editable=False, help_text="What the provider last acknowledged; shows whether it was changed there."
+    )
     gone_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -73,6 +73,9 @@ class Tour(Record):
     buyer = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="tours", help_text="The primary buyer.")
     further_buyers = models.ManyToManyField(Contact, blank=True, related_name="further_tours")
     notes = models.TextField(blank=True, help_text="For staff; never sent to a CRM.")
+    version = models.PositiveIntegerField(
+        default=1, editable=False, help_text="Rises with whatever its summary in a CRM tells."
+    )
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -203,6 +206,13 @@ class SecondShowing(models.TextChoices):
     MAYBE = "maybe"
 
 
+class OfferLikelihood(models.TextChoices):
+    WRITING_OFFER = "writing_offer", "Writing an offer"
+    LIKELY = "likely"
+    UNLIKELY = "unlikely"
+    NO = "no"
+
+
 class FeedbackChannel(models.TextChoices):
     FORM = "form"
     SMS = "sms", "SMS"
@@ -222,6 +232,7 @@ class Feedback(Record):
     overall_rating = models.PositiveSmallIntegerField(null=True, blank=True, validators=[validators.rating])
     price_opinion = models.CharField(max_length=14, choices=PriceOpinion, default=PriceOpinion.NO_OPINION)
     second_showing = models.CharField(max_length=5, choices=SecondShowing, blank=True)
+    offer_likelihood = models.CharField(max_length=14, choices=OfferLikelihood, blank=True)
     likes = models.JSONField(default=list, blank=True)
     dislikes = models.JSONField(default=list, blank=True)
     comments = models.TextField(blank=True, max_length=5000)
@@ -248,4 +259,8 @@ class Feedback(Record):
     @property
     def calls_for_action(self) -> bool:
         """Whether someone should get in touch with the buyer."""
-        return self.second_showing == SecondShowing.YES or self.interest_level == InterestLevel.VERY_INTERESTED
+        return (
+            self.second_showing == SecondShowing.YES
+            or self.interest_level == InterestLevel.VERY_INTERESTED
+            or self.offer_likelihood in (OfferLikelihood.WRITING_OFFER, OfferLikelihood.LIKELY)
+        )

@@ -36,7 +36,10 @@ class ContactFacts:
 
 @dataclass(frozen=True, slots=True)
 class ShowingFacts:
-    """A tour stop. Times are aware, UTC; `live` is False when the CRM should show it as cancelled."""
+    """A tour stop. Times are aware, UTC; `live` is False when the CRM should show it as cancelled.
+
+    `assignee`: the provider's user it is given to; empty: nobody.
+    """
 
     id: int
     version: int
@@ -57,6 +60,7 @@ class ShowingFacts:
     method: str
     agent_name: str
     contact_id: int
+    assignee: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class AccountFacts:
 class FeedbackFacts:
     """What was said after a showing. Times are aware, UTC; `included`: its tour comes to this connection.
 
-    `calls_for_action`: someone should get in touch with the buyer.
+    `calls_for_action`: someone should get in touch with the buyer. `assignee`: the provider's user that falls to.
     """
 
     id: int
@@ -91,6 +95,37 @@ class FeedbackFacts:
     dislikes: tuple[str, ...]
     comments: str
     contact_id: int
+    offer_likelihood: str = ""
+    assignee: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFacts:
+    """One showing of a tour that is over. Empty, None: not known."""
+
+    street: str
+    city: str
+    appointment_status: str
+    outcome: str
+    interest_level: str = ""
+    overall_rating: int | None = None
+    second_showing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryFacts:
+    """A tour that is over, its showings in order. `included`: it should be told of at this connection."""
+
+    id: int
+    version: int
+    included: bool
+    tour_reference: str
+    tour_title: str
+    starts_at: datetime
+    time_zone: str
+    agent_name: str
+    seen: tuple[SeenFacts, ...]
+    contact_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +138,7 @@ class InterestFacts:
     overall_rating: int | None = None
 
 
-Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts | InterestFacts
+Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts | SummaryFacts | InterestFacts
 
 
 # --- what we want and what we know of it there ---------------------------------------------------------------------
