@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from unfold.sites import UnfoldAdminSite
 
 
-class RouterAdminSite(AdminSite):
-    """Django's admin with our overview on its first page."""
+class RouterAdminSite(UnfoldAdminSite):
+    """The admin with our overview on its first page; its look is `look.UNFOLD`."""
 
-    site_header = "REanna Router"
-    site_title = "REanna Router"
     index_title = "Overview"
     empty_value_display = "—"
 

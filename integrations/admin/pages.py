@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from unfold.admin import ModelAdmin
 
 from integrations.operations.audit import Who
 from integrations.operations.refusals import NotPossible
@@ -45,7 +46,7 @@ def put_on(form: forms.BaseForm, error: ValidationError) -> None:
             form.add_error(name if known else None, text if known or name == "__all__" else f"{key}: {text}")
 
 
-class Page(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class Page(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Base of our pages: an object's history is the audit trail, and every page can ask before it acts."""
 
     save_on_top = False

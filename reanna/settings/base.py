@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reanna import env
+from reanna import env, look
 
 BASE_DIR = env.BASE_DIR
 DATA_DIR = env.data_dir()
@@ -15,6 +15,8 @@ DEBUG = False
 ALLOWED_HOSTS = env.read.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # the look without its own site: ours is below
+    "unfold.contrib.filters",
     "reanna.admin_site.RouterAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -38,6 +40,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+UNFOLD = look.UNFOLD
 
 ROOT_URLCONF = "reanna.urls"
 WSGI_APPLICATION = "reanna.wsgi.application"
