@@ -19,6 +19,7 @@ class Settings:
     heartbeat_s: float
     sweep_s: float
     settle_s: float
+    unmapped_s: float
     max_attempts: int
     backoff_base_s: float
     backoff_cap_s: float
@@ -40,6 +41,7 @@ def current() -> Settings:
         heartbeat_s=django_settings.REANNA_HEARTBEAT_S,
         sweep_s=django_settings.REANNA_SWEEP_S,
         settle_s=django_settings.REANNA_SETTLE_S,
+        unmapped_s=django_settings.REANNA_UNMAPPED_S,
         max_attempts=django_settings.REANNA_MAX_ATTEMPTS,
         backoff_base_s=django_settings.REANNA_BACKOFF_BASE_S,
         backoff_cap_s=django_settings.REANNA_BACKOFF_CAP_S,

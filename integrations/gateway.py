@@ -7,8 +7,8 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import httpx
 from integrations.gate import Reason, Scope, Window
 from integrations.providers import registry
 from integrations.providers.auth import CredentialStore, OAuth2, sign_in
-from integrations.providers.base import Exchange, Kind, LookupStore, Manifest
+from integrations.providers.base import Exchange, Kind, LookupStore, Manifest, ProviderUser
 from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain, retry_after
 from integrations.transport import (
     Admitting,
@@ -28,6 +28,7 @@ from integrations.transport import (
     Tally,
     TransportRefusal,
     counting,
+    within,
 )
 
 SPARE_SOCKETS = 4
@@ -119,6 +120,17 @@ class Link:
         """The way out for who only wants to know something, outside of any operation."""
         return Asking(self)
 
+    def users(self, *, within_s: float) -> Sequence[ProviderUser]:
+        """Who has a login at the provider; all requests for it take `within_s` seconds at most.
+
+        Raises UnknownKindError when the provider cannot be asked, else as `Asking.get` and what the answers say.
+        """
+        read = self.manifest.users
+        if read is None:
+            raise UnknownKindError(f"{self.manifest.label} cannot be asked for its users")
+        with within(within_s), _in_words(self.facts.provider):
+            return read(self.exchange(_never_write), self.facts.config)
+
     def use(self) -> AbstractContextManager[Tally]:
         """Count what passes over this link in this thread while the block lasts."""
         return counting()
@@ -146,15 +158,21 @@ class Asking:
 
         Raises CircuitOpen, RateLimited (the gate says not now), Uncertain (no answer), and what signing in raises.
         """
-        slug = self._link.facts.provider
-        try:
+        with _in_words(self._link.facts.provider):
             return self._link.exchange(_never_write).read("GET", url, **kwargs)
-        except Refused as refused:
-            why = refused.refusal.reason
-            kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
-            raise kind(slug, f"not asked now: {why.value}", retry_after_s=ASK_AGAIN_S) from None
-        except (TransportRefusal, httpx.TransportError) as error:
-            raise Uncertain(slug, f"no answer: {type(error).__name__}", retry_after_s=ASK_AGAIN_S) from None
+
+
+@contextmanager
+def _in_words(slug: str) -> Iterator[None]:
+    """What closes the way out, as the errors that callers outside the engine know."""
+    try:
+        yield
+    except Refused as refused:
+        why = refused.refusal.reason
+        kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
+        raise kind(slug, f"not asked now: {why.value}", retry_after_s=ASK_AGAIN_S) from None
+    except (TransportRefusal, httpx.TransportError) as error:
+        raise Uncertain(slug, f"no answer: {type(error).__name__}", retry_after_s=ASK_AGAIN_S) from None
 
 
 def _never_write() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 REASONS = {
     "": "",
+    "agent_unmapped": "The tour’s agent has no user in this CRM yet",
     "already_there": "It was in the CRM already, as wanted",
     "answer_lost": "The CRM's answer was lost",
     "attempts_used_up": "Every try failed",

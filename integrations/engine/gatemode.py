@@ -10,7 +10,7 @@ from .verdict import Fact
 _MODES = {Fact.GATE_AWAY: GateMode.Mode.AWAY, Fact.GATE_COLD: GateMode.Mode.COLD}
 _SAYS_NOTHING = frozenset(
     {Fact.NO_CHANGE, Fact.NOTHING_TO_DO, Fact.SETTLING, Fact.HANDED_BACK, Fact.CANCEL_ASKED, Fact.NEEDS_MISSING}
-    | {Fact.DEFECT_UNSENT, Fact.NO_LOOKUP, Fact.REFRESH_BUSY}
+    | {Fact.DEFECT_UNSENT, Fact.NO_LOOKUP, Fact.REFRESH_BUSY, Fact.AGENT_UNMAPPED}
 )
 
 

@@ -11,7 +11,7 @@ from integrations.providers import registry
 class KindRow:
     """`needs`: the kinds whose record must be linked first, where the provider has them.
 
-    `once`: settled for good by its first success.
+    `once`: settled for good by its first success. `given`: its record is given to the user of the tour's agent.
     """
 
     name: str
@@ -19,6 +19,7 @@ class KindRow:
     resource: str
     needs: tuple[str, ...] = ()
     once: bool = False
+    given: bool = False
 
 
 KINDS: dict[str, KindRow] = {
@@ -26,12 +27,16 @@ KINDS: dict[str, KindRow] = {
     for row in (
         KindRow("contact.link", "contact", "contact", once=True),
         KindRow("appointment_type.link", "connection", "appointment_type", once=True),
-        KindRow("appointment.sync", "stop", "appointment", needs=("contact.link", "appointment_type.link")),
+        KindRow("appointment.sync", "stop", "appointment", needs=("contact.link", "appointment_type.link"), given=True),
         KindRow("feedback.note", "feedback", "note", needs=("contact.link",)),
-        KindRow("feedback.task", "feedback", "task", needs=("contact.link",)),
+        KindRow("feedback.task", "feedback", "task", needs=("contact.link",), given=True),
         KindRow("contact.fields", "contact", "contact_fields", needs=("contact.link",)),
     )
 }
+
+
+GIVEN = tuple(row.name for row in KINDS.values() if row.given)
+"""Kinds whose record is given to a person in the CRM."""
 
 
 def offered(kind: str, provider: str) -> bool:

@@ -153,7 +153,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
         return attempt.ending(Fact.NEEDS_MISSING, message=f"the {missing} is not linked in this CRM")
     wanted = kind.wanted(snapshot.facts, needs, facts, attempt.link.facts.config)
     attempt.digest = digest_of(wanted, attempt.connection, attempt.link.manifest.mapping_version)
-    early = _without_asking(engine, attempt, kind, wanted)
+    early = _given_to_nobody(engine, attempt, snapshot, wanted) or _without_asking(engine, attempt, kind, wanted)
     if early is not None:
         return early
     exchange = attempt.link.exchange(lambda: _before_write(engine, attempt))
@@ -194,6 +194,21 @@ def _needs(connection: Connection, snapshot: snapshots.Snapshot) -> tuple[Mappin
             return needs, resource
         needs[resource] = external_id
     return needs, ""
+
+
+def _given_to_nobody(engine: Engine, attempt: Try, snapshot: snapshots.Snapshot, wanted: Wanted) -> Ending | None:
+    """It waits while it is not known whose it is there: never sent unassigned. What should not stand needs nobody."""
+    agent, operation = snapshot.unmapped, attempt.claim.operation
+    if agent is None or wanted.absent:
+        return None
+    if operation.cancel_requested and not operation.in_doubt:
+        return attempt.ending(Fact.CANCEL_ASKED)
+    return attempt.ending(
+        Fact.AGENT_UNMAPPED,
+        message=f"{agent.name} has no user in this CRM yet",
+        until_ms=attempt.started_ms + int(engine.figures.unmapped_s * 1000),
+        unmapped_id=agent.pk,
+    )
 
 
 def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) -> Ending | None:

@@ -24,6 +24,7 @@ def figures(settings: conf.Settings) -> Figures:
         backoff_base_s=settings.backoff_base_s,
         backoff_cap_s=settings.backoff_cap_s,
         settle_s=settings.settle_s,
+        unmapped_s=settings.unmapped_s,
     )
 
 

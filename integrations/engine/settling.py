@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from integrations.models import (
+    AgentUser,
     Attempt,
     AuditEvent,
     Connection,
@@ -34,7 +35,8 @@ class Ending:
     """How a try ended, as the work on it saw it.
 
     `until_ms`: when the gate or the provider allows the next try. `acknowledged`: the provider holds what `digest`
-    and `version` say, under `external_id` (None: it wants to hold nothing, and does).
+    and `version` say, under `external_id` (None: it wants to hold nothing, and does). `unmapped_id`: the agent whose
+    user there is not known.
     """
 
     fact: Fact
@@ -54,6 +56,7 @@ class Ending:
     circuit_until_ms: int | None = None
     settle_s: float = 0.0
     credentials_version: int | None = None
+    unmapped_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Figures:
     backoff_base_s: float
     backoff_cap_s: float
     settle_s: float = 5.0
+    unmapped_s: float = 3600.0
 
 
 def backoff_ms(attempts: int, figures: Figures, rand: Callable[[], float]) -> int:
@@ -125,6 +129,8 @@ def _settle(
         max_attempts=figures.max_attempts,
         circuit_open=ending.circuit_open,
     )
+    if ending.unmapped_id is not None and _given_meanwhile(operation, ending.unmapped_id):
+        ending = replace(ending, until_ms=now)
     until = _due_ms(verdict, row, ending, figures, now, rand)
     new = states.settle(row, claimed.token, verdict, until_ms=until)
     terminal = new.state in states.TERMINAL
@@ -139,6 +145,16 @@ def _settle(
         release(operation, new)
     _hold(operation.connection_id, verdict, ending, until)
     return verdict
+
+
+def _given_meanwhile(operation: Operation, agent_id: int) -> bool:
+    """Whether a person decided while we held the row, looking for rows that wait: the agent was mapped, or it was
+    cancelled. Then it goes on at once."""
+    if operation.cancel_requested:
+        return True
+    if AgentUser.objects.filter(connection_id=operation.connection_id, agent_id=agent_id).exists():
+        return True
+    return Connection.objects.filter(pk=operation.connection_id, assigns=False).exists()
 
 
 def _due_ms(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from integrations.models import Connection, Contact, Feedback, TourStop
+from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, TourStop
 from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, InterestFacts, ShowingFacts
 from integrations.routing import connections_for
 
@@ -13,10 +13,14 @@ from .kinds import KINDS, account_needs
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Facts and, by resource, which of our records they hang on."""
+    """Facts and, by resource, which of our records they hang on.
+
+    `unmapped`: the agent whose user the record would be given to, when there is none at this connection yet.
+    """
 
     facts: Facts
     needs: dict[str, tuple[str, int]]
+    unmapped: Agent | None = None
 
 
 def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
@@ -30,12 +34,27 @@ def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
         return Snapshot(AccountFacts(entity_id), {})
     if entity_type == "feedback":
         said = Feedback.objects.select_related("stop__tour__agent").get(pk=entity_id)
-        return Snapshot(_said(said, connection), {"contact": ("contact", said.stop.tour.buyer_id)})
+        user, unmapped = _given_to(kind, said.stop.tour.agent, connection)
+        heard = _said(said, connection, assignee=user)
+        return Snapshot(heard, {"contact": ("contact", said.stop.tour.buyer_id)}, unmapped)
     stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
     needs = {"contact": ("contact", stop.tour.buyer_id)}
     for row in account_needs("appointment.sync", connection.provider):
         needs[row.resource] = (row.entity_type, connection.pk)
-    return Snapshot(_showing(stop, connection), needs)
+    user, unmapped = _given_to(kind, stop.tour.agent, connection)
+    return Snapshot(_showing(stop, connection, assignee=user), needs, unmapped)
+
+
+def _given_to(kind: str, agent: Agent, connection: Connection) -> tuple[str, Agent | None]:
+    """The CRM's user the record is given to, or the agent who has none there; one query, and none where it is nobody's.
+
+    Read after the record, for the very agent the record names: never someone else's user.
+    """
+    if not (connection.assigns and KINDS[kind].given):
+        return "", None
+    users = AgentUser.objects.filter(connection=connection, agent=agent)
+    user = users.values_list("external_id", flat=True).first()
+    return (user, None) if user else ("", agent)
 
 
 def _contact(contact: Contact) -> ContactFacts:
@@ -49,7 +68,7 @@ def _contact(contact: Contact) -> ContactFacts:
     )
 
 
-def _showing(stop: TourStop, connection: Connection) -> ShowingFacts:
+def _showing(stop: TourStop, connection: Connection, *, assignee: str) -> ShowingFacts:
     tour = stop.tour
     included = connections_for(tour, [connection])[0].included
     return ShowingFacts(
@@ -72,10 +91,11 @@ def _showing(stop: TourStop, connection: Connection) -> ShowingFacts:
         method=stop.showing_method,
         agent_name=tour.agent.name,
         contact_id=tour.buyer_id,
+        assignee=assignee,
     )
 
 
-def _said(said: Feedback, connection: Connection) -> FeedbackFacts:
+def _said(said: Feedback, connection: Connection, *, assignee: str) -> FeedbackFacts:
     tour = said.stop.tour
     return FeedbackFacts(
         id=said.pk,
@@ -96,6 +116,7 @@ def _said(said: Feedback, connection: Connection) -> FeedbackFacts:
         dislikes=tuple(said.dislikes),
         comments=said.comments,
         contact_id=tour.buyer_id,
+        assignee=assignee,
     )
 
 

@@ -51,6 +51,8 @@ class Fact(StrEnum):
     NO_LOOKUP = "no_lookup"
     MAPPED_ELSEWHERE = "mapped_elsewhere"
     NEEDS_MISSING = "needs_missing"
+    # It is given to a person, and who that is in this CRM is not known yet; no request was made.
+    AGENT_UNMAPPED = "agent_unmapped"
 
 
 class Doubt(StrEnum):
@@ -127,6 +129,7 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.NO_LOOKUP: Verdict(_ASK, "no_look_up"),
     Fact.MAPPED_ELSEWHERE: Verdict(_ASK, "mapped_elsewhere", Doubt.CLEAR),
     Fact.NEEDS_MISSING: Verdict(_ASK, "needs_missing"),
+    Fact.AGENT_UNMAPPED: Verdict(_WAIT, "agent_unmapped", refund=True, due=Due.UNTIL),
 }
 
 # What may be waiting with its doubt: a row in doubt is looked up first whatever state it passed through, so staying

@@ -366,11 +366,21 @@ class ConfigField:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderUser:
+    """Someone with a login at the provider. Name and e-mail address are the provider's; empty: not told."""
+
+    id: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A provider as data. `limits_source` is where the vendor says so.
 
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
-    wider than the account (None: the account). `config_headers`: headers that carry a config field.
+    wider than the account (None: the account). `config_headers`: headers that carry a config field. `users`: reads who
+    has a login there, given the connection's config; raises ProviderError (None: it cannot be asked).
     """
 
     slug: str
@@ -386,3 +396,4 @@ class Manifest:
     config_headers: Mapping[str, str] = field(default_factory=dict)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     mapping_version: int = 1
+    users: Callable[[Exchange, Mapping[str, str]], Sequence[ProviderUser]] | None = None

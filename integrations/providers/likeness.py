@@ -1,7 +1,8 @@
-"""Whether a person in a CRM is our buyer. Pure; every provider judges by the same rules."""
+"""Whether a person in a CRM is our buyer, or a record's user the one we want. Pure; one rule for every provider."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,3 +48,13 @@ def likeness(ours: Person, theirs: Person) -> Likeness:
     if ours.name == theirs.name:
         return Likeness.SAME
     return Likeness.OTHER if ours.name and theirs.name else Likeness.UNSURE
+
+
+def same_user(body: Mapping[str, object], theirs: Mapping[str, object], name: str) -> bool | None:
+    """Whether their record is given to the user that `body` names; None: the answer does not tell.
+
+    A body that names nobody leaves whose it is.
+    """
+    if name not in body:
+        return True
+    return body[name] == theirs[name] if name in theirs else None

@@ -1,6 +1,6 @@
 """The way out: every request to a provider asks the gate, goes out under one deadline, and is reported."""
 
-from .guard import Admitting, GateUnreachable, GuardedTransport, Refused, Tally, counting, not_json
+from .guard import Admitting, GateUnreachable, GuardedTransport, Refused, Tally, counting, not_json, within
 from .wire import DirectWire, NotSent, TransportRefusal, UnsendableError, Wire
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Wire",
     "counting",
     "not_json",
+    "within",
 ]

@@ -73,6 +73,31 @@ def counting() -> Iterator[Tally]:
         _tally.reset(before)
 
 
+_until: ContextVar[float | None] = ContextVar("reanna_until", default=None)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """While the block lasts, all requests of this thread together, those for tokens included, take so long at most.
+
+    Asking the gate comes on top. One that begins too late raises NotSent.
+    """
+    before = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(before)
+
+
+def _left(longest: float) -> float:
+    """Seconds a request of this thread may take. Raises NotSent when there are none."""
+    until = _until.get()
+    left = longest if until is None else min(longest, until - time.monotonic())
+    if left <= 0:
+        raise NotSent("no time was left", local=True)
+    return left
+
+
 class Admitting(Protocol):
     """What the guard needs of the gate (`integrations.gate.Gate`)."""
 
@@ -122,9 +147,10 @@ class GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request, admitted and reported. `response.extensions["reanna.breaker"]`: the circuit afterwards."""
         crossing = _Crossing(self._gate, self._scope, self._clock, request)
+        deadline_s = _left(self._deadline_s)
         crossing.admit()
         try:
-            response = self._wire.send(request, deadline_s=self._deadline_s, first_byte=crossing.first_byte)
+            response = self._wire.send(request, deadline_s=deadline_s, first_byte=crossing.first_byte)
         except NotSent as error:
             error.after_commit = crossing.committed
             error.breaker = crossing.report(Outcome.LOCAL_FAULT if error.local else Outcome.FAILURE)

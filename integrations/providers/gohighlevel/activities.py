@@ -105,8 +105,9 @@ class FeedbackNote(_Activity):
 class FeedbackTask(_Activity):
     """What an answer asks of the agent, as a task of the buyer.
 
-    An edit leaves out when it is due and whether it is done: those are the agent's once the task stands. A task that a
-    later version of the answer no longer calls for is left to the agent too.
+    An edit leaves out when it is due, whether it is done and who does it: those are the agent's once the task stands,
+    who may have handed it to an assistant. A task that a later version of the answer no longer calls for is left to the
+    agent too.
     """
 
     name = "feedback.task"
@@ -124,5 +125,6 @@ class FeedbackTask(_Activity):
             "body": feedback_words.task_body(facts),
             "dueDate": feedback_words.task_due(facts).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "completed": False,
+            **({"assignedTo": facts.assignee} if facts.assignee else {}),
         }
         return Wanted(self.resource, body, absent=not (facts.included and facts.calls_for_action))

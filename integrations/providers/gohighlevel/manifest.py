@@ -12,6 +12,7 @@ from .answers import SLUG
 from .fields import ContactFields
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, ContactLink
+from .users import list_users
 
 
 def account_key(config: Mapping[str, str]) -> str:
@@ -59,4 +60,5 @@ MANIFEST = Manifest(
     account_key=account_key,
     headers={"Accept": "application/json"},
     mapping_version=MAPPING_VERSION,
+    users=list_users,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.providers.base import ContactFacts, ShowingFacts
-from integrations.providers.likeness import Likeness, Person, person
+from integrations.providers.likeness import Likeness, Person, person, same_user
 from integrations.providers.likeness import likeness as alike
 from integrations.providers.phrasing import address, one_line, showing_title, tag, untagged
 
@@ -43,7 +43,10 @@ def contact_body(contact: ContactFacts, location: str) -> dict[str, Any]:
 def appointment_body(
     showing: ShowingFacts, *, marker: str, contact: str, location: str, calendar: str
 ) -> dict[str, Any]:
-    """AppointmentCreateSchema. `toNotify` false: no message ever reaches a buyer because of us."""
+    """AppointmentCreateSchema. `toNotify` false: no message ever reaches a buyer because of us.
+
+    Given to nobody it names no user: the calendar chooses one, and an edit leaves whose it is.
+    """
     zone = ZoneInfo(showing.time_zone)
     return {
         "calendarId": calendar,
@@ -61,6 +64,8 @@ def appointment_body(
         # Tours are agreed with the seller's side: the CRM calendar's opening hours have no say.
         "ignoreFreeSlotValidation": True,
         "ignoreDateRange": True,
+        # What is cancelled is nobody's: a user who left must not stand in its way.
+        **({"assignedUserId": showing.assignee} if showing.assignee and showing.live else {}),
     }
 
 
@@ -101,6 +106,7 @@ def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool
     told = [
         *(_equal(body[name], theirs.get(name)) for name in ("title", "address", "appointmentStatus", "calendarId")),
         *(_same_instant(body[name], theirs.get(name)) for name in ("startTime", "endTime")),
+        same_user(body, theirs, "assignedUserId"),
     ]
     if False in told:
         return False

@@ -11,6 +11,7 @@ from .activities import FeedbackNote, FeedbackTask
 from .errors import SLUG
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, AppointmentTypeLink, ContactLink
+from .users import list_users
 
 
 def account_key(config: Mapping[str, str]) -> str:
@@ -45,4 +46,5 @@ MANIFEST = Manifest(
     headers={"Accept": "application/json"},
     config_headers={"X-Rollout-Credential-Id": "credential_id"},
     mapping_version=MAPPING_VERSION,
+    users=list_users,
 )

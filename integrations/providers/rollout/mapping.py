@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from integrations.providers.base import ContactFacts, ShowingFacts
-from integrations.providers.likeness import Person, folded, person
+from integrations.providers.likeness import Person, folded, person, same_user
 from integrations.providers.phrasing import address, one_line, showing_title, tag, untagged
 
 MAPPING_VERSION = 1
@@ -92,7 +92,7 @@ def appointment_body(showing: ShowingFacts, *, marker: str, person_id: str, type
     """The body of POST and PUT /appointments, and beside it `outcome`, which `request_body` takes out.
 
     The description carries the marker: the list shows descriptions. Status and outcome have no field that a read
-    returns, so they are told in words.
+    returns, so they are told in words. Given to nobody it names no user: on an edit that leaves whose it is.
     """
     return {
         "personId": person_id,
@@ -104,6 +104,7 @@ def appointment_body(showing: ShowingFacts, *, marker: str, person_id: str, type
         "startsAt": _utc(showing.starts_at),
         "endsAt": _utc(showing.ends_at),
         "outcome": showing.outcome if showing.outcome in _OUTCOME else "",
+        **({"userId": showing.assignee} if showing.assignee and showing.live else {}),
     }
 
 
@@ -148,6 +149,7 @@ def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool
         *(_equal(body[name], theirs.get(name)) for name in ("personId", "title", "location", "description")),
         *(_same_instant(body[name], theirs.get(name)) for name in ("startsAt", "endsAt")),
         None if body["outcome"] else True,
+        same_user(body, theirs, "userId"),
     ]
     if False in told:
         return False

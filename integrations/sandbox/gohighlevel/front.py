@@ -75,6 +75,7 @@ ROUTES = (
     _route("GET", "/locations/{id}/customFields/{field}", PLAIN, locations.fetch_field),
     _route("GET", "/locations/{id}/tags", PLAIN, locations.list_tags),
     _route("GET", "/locations/{id}", PLAIN, locations.fetch),
+    _route("GET", "/users", PLAIN, locations.list_users),
 )
 
 
@@ -111,7 +112,7 @@ class GoHighLevel:
         self.refill(data, account, now)
 
     def refill(self, data: Data, account: str, now: float) -> None:
-        """The location's users. The contracts at hand describe no call that lists them."""
+        """The location's users."""
         held = data.account(self.slug, account)
         if held is not None and "users" in held.config:
             reading.put_users(data, self.slug, account, held.config["users"], iso(now))

@@ -1,10 +1,11 @@
-"""What belongs to a GoHighLevel location itself: its settings, the custom fields of its contacts, its tags."""
+"""What belongs to a GoHighLevel location itself: its settings, its users, its contacts' custom fields, its tags."""
 
 from __future__ import annotations
 
 import re
 
 from integrations.sandbox.holdings import TAG
+from integrations.sandbox.settings import USER
 from integrations.sandbox.store import Record
 from integrations.sandbox.vendor import Reply
 
@@ -72,6 +73,31 @@ def list_tags(call: Call, location: str) -> Reply:
     return Reply(200, {
         "tags": [{"id": tag.id, "name": tag.doc["name"], "locationId": tag.account} for _, tag in tags]
     })  # fmt: skip
+
+
+def list_users(call: Call) -> Reply:
+    """GET /users/?locationId= — apps/users.json of the vendor's repository; one answer, no pages."""
+    location = call.query.get("locationId")
+    if not location:
+        raise VendorError(400, "locationId should not be empty")
+    call.check_location(location)
+    users = call.data.listed(SLUG, call.location, USER, after=None, newest=False, offset=0, limit=-1)
+    return Reply(200, {"users": [_user(user) for _, user in users]})
+
+
+def _user(user: Record) -> dict[str, object]:
+    doc = user.doc
+    first, last = str(doc["firstName"]), str(doc["lastName"])
+    return {
+        "id": user.id,
+        "name": f"{first} {last}".strip(),
+        "firstName": first,
+        "lastName": last,
+        "email": doc["email"],
+        "phone": "",
+        "extension": "",
+        "roles": {"type": "account", "role": "user", "locationIds": [user.account]},
+    }
 
 
 def _fields(call: Call) -> list[Record]:

@@ -40,6 +40,7 @@ ROWS = [
     (Fact.NO_LOOKUP, False, "needs_person", "no_look_up", Doubt.KEEP, False, Due.NEVER, Hold.NONE),
     (Fact.MAPPED_ELSEWHERE, False, "needs_person", "mapped_elsewhere", Doubt.CLEAR, False, Due.NEVER, Hold.NONE),
     (Fact.NEEDS_MISSING, False, "needs_person", "needs_missing", Doubt.KEEP, False, Due.NEVER, Hold.NONE),
+    (Fact.AGENT_UNMAPPED, False, "waiting", "agent_unmapped", Doubt.KEEP, True, Due.UNTIL, Hold.NONE),
 ]
 
 
@@ -91,6 +92,11 @@ def test_an_open_circuit_refunds_the_attempt() -> None:
 
 def test_an_open_circuit_does_not_refund_what_the_breaker_does_not_count() -> None:
     assert decided(Fact.REJECTED, sent=True, circuit_open=True).refund is False
+
+
+def test_who_waits_for_an_agents_user_in_doubt_stays_in_doubt() -> None:
+    verdict = decided(Fact.AGENT_UNMAPPED, in_doubt=True, attempts=5)
+    assert (verdict.state, verdict.doubt, verdict.refund) == ("waiting", Doubt.KEEP, True)
 
 
 @pytest.mark.parametrize("fact", [Fact.GATE_RATE, Fact.RATE_LIMITED, Fact.LOCAL_NETWORK, Fact.NOT_READY])

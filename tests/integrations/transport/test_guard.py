@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from integrations.transport import (
     Refused,
     UnsendableError,
     counting,
+    within,
 )
 from tests.integrations.transport.conftest import CLOSED, SCOPE, Peer, ScriptedGate
 
@@ -359,3 +361,29 @@ def test_a_request_that_does_not_say_what_it_is_is_a_defect(
     with pytest.raises(ValueError, match="reanna"):
         http.get("/", extensions=extensions)
     assert gate.log == []
+
+
+# --- less time than usual --------------------------------------------------------------------------------------------
+
+
+def test_who_has_little_time_gives_up_a_slow_answer(http: httpx.Client, peer: Peer, gate: ScriptedGate) -> None:
+    def silent(connection: socket.socket) -> None:
+        peer.read_request(connection)
+        connection.recv(1)
+
+    peer.serve = silent
+    with within(0.1), pytest.raises(httpx.TimeoutException):
+        read(http)
+    assert gate.log == ["admit", Outcome.FAILURE]
+
+
+def test_who_has_no_time_left_asks_nobody(http: httpx.Client, peer: Peer, gate: ScriptedGate) -> None:
+    with within(0.0), pytest.raises(NotSent, match="no time was left"):
+        read(http)
+    assert (gate.log, peer.received) == ([], [])
+
+
+def test_afterwards_there_is_time_again(http: httpx.Client) -> None:
+    with within(0.0):
+        pass
+    assert read(http).status_code == 200

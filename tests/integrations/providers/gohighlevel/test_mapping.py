@@ -195,6 +195,30 @@ def test_for_a_cancelled_one_only_the_status_counts() -> None:
     assert mapping.same_appointment(gone, body()) is False
 
 
+# --- whose is it ---------------------------------------------------------------------------------------------------
+
+GIVEN = replace(SHOWING, assignee="user_1")
+
+
+def test_a_given_appointment_differs_in_its_user_alone() -> None:
+    assert body(GIVEN) == {**body(), "assignedUserId": "user_1"}
+    assert mapping.edit_body(body(GIVEN))["assignedUserId"] == "user_1"
+
+
+def test_what_is_cancelled_names_no_user() -> None:
+    assert "assignedUserId" not in body(replace(GIVEN, live=False))
+
+
+@pytest.mark.parametrize(("theirs", "same"), [("user_1", True), ("user_2", False), (None, False), ("", False)])
+def test_another_user_is_not_the_same(theirs: object, same: bool) -> None:
+    assert mapping.same_appointment(body(GIVEN), {**body(), "assignedUserId": theirs}) is same
+
+
+def test_an_answer_without_a_user_does_not_tell_and_given_to_nobody_any_user_is_right() -> None:
+    assert mapping.same_appointment(body(GIVEN), body()) is None
+    assert mapping.same_appointment(body(), body(GIVEN)) is True
+
+
 # --- who is it -----------------------------------------------------------------------------------------------------
 
 OURS = mapping.contact_body(CONTACT, "l1")

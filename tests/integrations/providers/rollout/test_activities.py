@@ -91,6 +91,17 @@ def test_an_edit_of_a_task_sends_its_name_alone(tasks: Kind, sandbox: SandboxSer
     assert set(sandbox.journal("rollout")[-1]["body"]) == {"name"}
 
 
+def test_a_task_is_given_when_it_is_made_and_left_to_the_agent_from_then_on(
+    tasks: Kind, sandbox: SandboxServer, ann: str
+) -> None:
+    made = tasks.write(replace(SAID, assignee="user_dana"), contact=ann)
+    assert sandbox.journal("rollout")[-1]["body"]["assignedUserId"] == "user_dana"
+    given = replace(SAID, assignee="user_lee", second_showing="no")
+    tasks.write(given, linked(made), contact=ann)
+    assert set(sandbox.journal("rollout")[-1]["body"]) == {"name"}
+    assert tasks.lookup(given, linked(made), contact=ann) == Found(made, same=True)
+
+
 def test_a_task_that_is_not_called_for_any_more_is_confirmed_and_left(
     tasks: Kind, sandbox: SandboxServer, ann: str
 ) -> None:
@@ -104,7 +115,7 @@ def test_a_task_that_is_not_called_for_any_more_is_confirmed_and_left(
 def test_every_request_is_one_the_vendor_documents(notes: Kind, tasks: Kind, sandbox: SandboxServer, ann: str) -> None:
     for kind in (notes, tasks):
         kind.lookup(SAID, contact=ann)
-        made = kind.write(SAID, contact=ann)
+        made = kind.write(replace(SAID, assignee="user_dana"), contact=ann)
         kind.lookup(SAID, linked(made), contact=ann)
         kind.write(replace(SAID, comments="else"), linked(made), contact=ann)
     for row in sandbox.journal("rollout"):

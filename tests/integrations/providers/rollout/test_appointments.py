@@ -12,6 +12,7 @@ from integrations.providers.base import AccountFacts, Ambiguous, Found, NotFound
 from integrations.providers.rollout.errors import RolloutGoneError, RolloutRequestError, RolloutUncertainError
 from tests.integrations.providers.gohighlevel.conftest import ANN, MARKER, SHOWING
 from tests.integrations.providers.rollout.conftest import NEW, Kind, linked, requests
+from tests.openapi import validate_request
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import SandboxServer
 
@@ -98,6 +99,21 @@ def test_a_stop_of_another_buyer_moves_to_that_person(stops: Kind, staff: Rollou
     bob = staff.person(firstName="Bob")
     stops.write(SHOWING, linked(first), **{**needs, "contact": bob})
     assert staff.call("GET", f"/appointments/{first}").json()["personId"] == bob
+
+
+def test_a_stop_is_given_to_a_user_and_handed_to_another(
+    stops: Kind, sandbox: SandboxServer, needs: dict[str, str]
+) -> None:
+    dana, lee = replace(SHOWING, assignee="user_dana"), replace(SHOWING, assignee="user_lee")
+    made = stops.write(dana, **needs)
+    assert stops.lookup(dana, linked(made), **needs) == Found(made, same=True)
+    assert stops.lookup(lee, linked(made), **needs) == Found(made, same=False)
+    stops.write(lee, linked(made), **needs)
+    rows = [row for row in sandbox.journal("rollout") if row["method"] in ("POST", "PUT")][-2:]
+    assert [row["body"]["userId"] for row in rows] == ["user_dana", "user_lee"]
+    for row in rows:
+        headers = {**row["headers"], "authorization": "Bearer x.y.z"}
+        validate_request(row["method"], row["path"], headers, row["query"], row["body"], provider="rollout")
 
 
 def test_a_cancelled_stop_is_deleted(stops: Kind, sandbox: SandboxServer, needs: dict[str, str]) -> None:

@@ -169,3 +169,25 @@ def test_an_outcome_that_no_read_returns_is_never_known_to_be_the_same() -> None
 
 def test_times_are_told_in_utc() -> None:
     assert body(starts_at=datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC))["startsAt"] == "2026-01-02T03:04:05Z"
+
+
+# --- whose is it -----------------------------------------------------------------------------------------------------
+
+
+def test_a_given_appointment_differs_in_its_user_alone() -> None:
+    assert body(assignee="user_1") == {**body(), "userId": "user_1"}
+    assert mapping.request_body(body(assignee="user_1"))["userId"] == "user_1"
+
+
+def test_what_is_cancelled_names_no_user() -> None:
+    assert "userId" not in body(assignee="user_1", live=False)
+
+
+@pytest.mark.parametrize(("theirs", "same"), [("user_1", True), ("user_2", False), (None, False)])
+def test_another_user_is_not_the_same(theirs: object, same: bool) -> None:
+    assert mapping.same_appointment(body(assignee="user_1"), {**body(), "userId": theirs}) is same
+
+
+def test_given_to_nobody_any_user_is_right() -> None:
+    assert mapping.same_appointment(body(), {**body(), "userId": "user_2"}) is True
+    assert mapping.same_appointment(body(assignee="user_1"), body()) is None
