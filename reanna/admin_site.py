@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from csp import constants as csp
+from csp.decorators import csp_update
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
+
+# Alpine.js, which django-unfold is made with, evaluates attributes: https://alpinejs.dev/advanced/csp
+MAY_EVALUATE = csp_update({"script-src": [csp.SELF, csp.UNSAFE_EVAL]})
 
 
 class RouterAdminSite(UnfoldAdminSite):
@@ -15,6 +21,14 @@ class RouterAdminSite(UnfoldAdminSite):
 
     index_title = "Overview"
     empty_value_display = "—"
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """Pages of the admin may evaluate scripts of our own files."""
+        return MAY_EVALUATE(super().admin_view(view, cacheable))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The sign-in page is drawn by the same scripts."""
+        return MAY_EVALUATE(super().login)(request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The overview stands above the list of records, for those who may see operations."""

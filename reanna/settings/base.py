@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+
+from csp import constants as csp
 
 from reanna import env, look
 
@@ -23,6 +26,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
     "django_celery_beat",
     "integrations",
     "monitoring",
@@ -39,6 +44,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers for a refused sign-in
 ]
 
 UNFOLD = look.UNFOLD
@@ -81,6 +88,18 @@ else:
     DATABASES = {"default": SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Who keeps guessing waits: counted by name and address together, so that nobody else is locked out.
+AXES_FAILURE_LIMIT = env.read.int("REANNA_SIGN_IN_ATTEMPTS", default=10)
+AXES_COOLOFF_TIME = timedelta(seconds=env.read.int("REANNA_SIGN_IN_LOCKED_S", default=900))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username NAME` lets someone in at once
+AXES_DISABLE_ACCESS_LOG = True  # who signs in when is not ours to keep
+AXES_IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -98,6 +117,18 @@ STATIC_ROOT: Path | None = None
 WHITENOISE_USE_FINDERS = True
 
 X_FRAME_OPTIONS = "DENY"
+# Nothing from elsewhere, no inline script. Pages of the admin may evaluate: admin_site.py says why.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.SELF],
+        "style-src": [csp.SELF, csp.UNSAFE_INLINE],
+        "img-src": [csp.SELF, "data:"],
+        "object-src": [csp.NONE],
+        "base-uri": [csp.NONE],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+    }
+}
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
