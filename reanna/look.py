@@ -31,6 +31,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "REanna Router",
     "SITE_HEADER": "REanna Router",
     "SITE_SYMBOL": "conversion_path",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("integrations/icon.svg")}
+    ],
     "SITE_URL": None,
     "SHOW_HISTORY": False,  # ours is the audit trail, linked from each page
     "SHOW_VIEW_ON_SITE": False,
