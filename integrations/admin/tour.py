@@ -20,12 +20,13 @@ from integrations.operations import deletion, tours
 from integrations.operations.refusals import NotPossible
 
 from . import moments, tour_state
-from .pages import VIA, ArchivedFilter, Deletable, Question, ReasonForm, ask, view_path, who
+from .pages import VIA, ArchivedFilter, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
+from .tour_presses import TourPresses
 
 
 @admin.register(Tour)
-class TourAdmin(Deletable):
+class TourAdmin(TourPresses):
     """The change view is the tour's page; the form has a page of its own."""
 
     list_display = ("reference", "title", "starts", "status", "agent", "buyer", "stop_count", "archived")
@@ -59,7 +60,7 @@ class TourAdmin(Deletable):
     def get_urls(self) -> list[Any]:
         own = [
             view_path(self, "edit", self.edit_view, "edit"),
-            view_path(self, "cancel", self.cancel_view, "cancel"),
+            *self.press_urls(),
             view_path(self, "archive", self.archive_view, "archive"),
             view_path(self, "unarchive", self.unarchive_view, "unarchive"),
             view_path(self, "stop/<int:stop_id>/status", self.stop_status_view, "stop_status"),
@@ -119,11 +120,6 @@ class TourAdmin(Deletable):
 
     # --- verbs --------------------------------------------------------------------------------------------------
 
-    def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Cancel the whole tour."""
-        says = ("Each of its appointments that stands in a CRM is cancelled there.", "Its stops keep their status.")
-        return self._ask(request, object_id, "Cancel tour", says, tours.cancel_tour, danger=True)
-
     def archive_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Put a finished tour away."""
         says = ("It leaves the lists' first view. Nothing is sent.",)
@@ -178,8 +174,6 @@ class TourAdmin(Deletable):
         label: str,
         says: tuple[str, ...],
         verb: Callable[..., bool],
-        *,
-        danger: bool = False,
     ) -> HttpResponse:
         tour = self.found(request, object_id)
         if tour is None:
@@ -198,7 +192,6 @@ class TourAdmin(Deletable):
             button=label,
             says=says,
             act=act,
-            danger=danger,
             form=ReasonForm,
             items=[str(stop) for stop in tour.stops.order_by("sequence")],
         )

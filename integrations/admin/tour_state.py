@@ -27,10 +27,13 @@ from integrations.models import (
     TourStatus,
     TourStop,
 )
+from integrations.operations import one_click
+from integrations.operations.one_click import Verb
 from integrations.routing import Route, connections_for
 
-from . import moments, wording
+from . import moments, tour_trail, wording
 from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, Tone, explain
+from .tour_trail import Change
 
 _OPERATION_FIELDS = (
     "connection_id", "kind", "entity_type", "entity_id", "version", "state", "reason", "message", "blockers",
@@ -56,6 +59,15 @@ class AnswerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """One button. `asks`: it leads to a page that asks first. `number`: how many stops it is about, of several."""
+
+    verb: Verb
+    asks: bool = False
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StopRow:
     """One stop and its line at each connection, in the order of `TourState.routes`; then what was said after it."""
 
@@ -63,6 +75,7 @@ class StopRow:
     when: str
     lines: list[Line]
     said: list[AnswerRow]
+    presses: list[Press]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,9 @@ class TourState:
     routes: list[ConnectionRoute]
     stops: list[StopRow]
     buyer: list[Line]
+    presses: list[Press]
+    bulk: list[Press]
+    trail: list[Change]
 
     @property
     def counts(self) -> list[tuple[Tone, int]]:
@@ -89,10 +105,12 @@ def zone_of(tour: Tour) -> ZoneInfo:
 
 
 def load(tour: Tour, now_ms: int) -> TourState:
-    """Seven queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
+    """Nine queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
+    for stop in stops:
+        stop.tour = tour
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
     routes = connections_for(tour, connections)
     answers = list(Feedback.objects.filter(stop__tour=tour).order_by("stop", "submitted_at", "id"))
@@ -107,11 +125,24 @@ def load(tour: Tour, now_ms: int) -> TourState:
                 for said in answers
                 if said.stop_id == stop.pk
             ],
+            [Press(verb, asks=verb.ends and facts.stands(stop.pk)) for verb in one_click.stop_verbs(stop, now)],
         )
         for stop in stops
     ]
     buyer = [facts.line(_buyer_cell(tour, at), "contact.link", tour.buyer_id, at, now_ms, zone) for at in routes]
-    return TourState(tour, zone, moments.clock(now, zone), _start(tour.starts_at, zone), routes, rows, buyer)
+    several = [(verb, len(one_click.bulk(verb, stops, now))) for verb in one_click.BULK_VERBS.values()]
+    return TourState(
+        tour=tour,
+        zone=zone,
+        now=moments.clock(now, zone),
+        starts=_start(tour.starts_at, zone),
+        routes=routes,
+        stops=rows,
+        buyer=buyer,
+        presses=[Press(verb, asks=verb.ends) for verb in one_click.tour_verbs(tour, stops, now)],
+        bulk=[Press(verb, number=number) for verb, number in several if number],
+        trail=tour_trail.latest(tour, stops, zone),
+    )
 
 
 def answer_lines(answer: Feedback, now_ms: int) -> list[tuple[str, Line]]:
@@ -177,6 +208,10 @@ class _Facts:
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
             gate_mode(),
         )
+
+    def stands(self, stop_id: int) -> bool:
+        """Whether the stop stands in some CRM."""
+        return any(key[1:] == ("appointment", stop_id) and ref for key, ref in self.refs.items())
 
     def answer_lines(self, said: Feedback, route: ConnectionRoute, now_ms: int, zone: ZoneInfo) -> list[Line]:
         """The note; the task too where there is one or should be."""

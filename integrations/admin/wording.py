@@ -41,6 +41,7 @@ REASONS = {
     "settling": "The CRM gets a moment to show what it received before we look",
     "token_refresh": "The sign-in is being renewed",
     "two_matches": "More than one record in the CRM could be this one",
+    "undo_time": "Kept back for a moment so that it can be undone",
     "worker_lost": "The process sending it died after it may have been sent",
 }
 

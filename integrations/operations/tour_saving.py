@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from integrations.models import AuditEvent, ImportItem, ImportRun, Tour, TourStatus, TourStop
+from integrations.models import AuditEvent, ImportItem, ImportRun, Operation, Tour, TourStatus, TourStop
 
 from . import audit, planning
 from .audit import Changes, Who
@@ -38,7 +38,10 @@ UNDONE_VERB = "tour.undo_import"
 
 @dataclass(slots=True)
 class Saved:
-    """What became of one tour. `stored`: its stops from before, locked; `changes` is empty when nothing differs."""
+    """What became of one tour. `stored`: its stops from before, locked; `changes` is empty when nothing differs.
+
+    `raised`: the stored stops whose version rose. `planned`: operations made for a change of this tour alone.
+    """
 
     tour: Tour
     created: bool
@@ -46,6 +49,8 @@ class Saved:
     stored: list[TourStop] = field(default_factory=list)
     new_stops: list[TourStop] = field(default_factory=list)
     changed_stops: list[tuple[TourStop, Changes]] = field(default_factory=list)
+    raised: list[TourStop] = field(default_factory=list)
+    planned: list[Operation] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
@@ -107,14 +112,17 @@ def lock_stops(tours: Iterable[Tour]) -> dict[int, dict[int, TourStop]]:
     return found
 
 
-def settle(results: Iterable[Saved], who: Who, *, import_run: ImportRun | None = None, verb: str = "") -> None:
-    """Audit what changed and plan what follows from it. For results that are written already."""
+def settle(
+    results: Iterable[Saved], who: Who, *, import_run: ImportRun | None = None, verb: str = ""
+) -> list[Operation]:
+    """Audit what changed and plan what follows from it: those operations. For results that are written already."""
     changed = [saved for saved in results if saved.changed]
     audit.record_all(_event(saved, who, verb) for saved in changed)
-    planning.plan_tours([saved.tour for saved in changed], import_run=import_run)
+    made = planning.plan_tours([saved.tour for saved in changed], import_run=import_run)
     joined = [saved.tour for saved in changed if not saved.created and _ROUTED_BY & saved.changes.keys()]
     if joined:
-        planning.plan_feedback_of(joined)
+        made += planning.plan_feedback_of(joined)
+    return made
 
 
 def raises_version(old: TourStatus | str, new: TourStatus | str) -> bool:
@@ -133,6 +141,7 @@ def store(saved: Saved) -> None:
         names = list(changes)
         if all_of_them or CRM_STOP_FIELDS & changes.keys():
             stop.version += 1
+            saved.raised.append(stop)
             names.append("version")
         if names:
             stop.save(update_fields=[*names, "updated_at"])
@@ -269,6 +278,8 @@ def _event(saved: Saved, who: Who, verb: str) -> AuditEvent:
         changes |= {f"stop {stop.sequence} {name}": change for name, change in differing.items()}
     for stop in saved.new_stops:
         changes[f"stop {stop.sequence}"] = (None, str(stop))
+    if verb:  # a verb can be undone while nothing of these versions was sent
+        changes |= {f"stop {stop.sequence} version": (stop.version - 1, stop.version) for stop in saved.raised}
     if not saved.created:
         return audit.event(verb or "tour.update", saved.tour, who, **audit.sides(changes))
     after = {name: getattr(saved.tour, name) for name in ("title", "status", "starts_at", "agent", "buyer")}

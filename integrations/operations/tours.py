@@ -34,7 +34,10 @@ __all__ = [
     "archive_tour",
     "cancel_tour",
     "change_stop_values",
+    "change_tour",
     "complete_tours",
+    "finish",
+    "locked",
     "move_stop",
     "overlapping",
     "save_tour",
@@ -75,20 +78,20 @@ def change_stop_values(
     """Cleaned values (`clean_stop(partial=True)`) onto one stop. Raises TourStop.DoesNotExist, ValidationError."""
     with transaction.atomic():
         tour_id = TourStop.objects.values_list("tour_id", flat=True).get(pk=stop_id)
-        saved = _locked(tour_id)
+        saved = locked(tour_id)
         stop = next(stop for stop in saved.stored if stop.pk == stop_id)
         change_stop(saved, stop, values)
-        return _finish(saved, Who(actor, via, reason), verb)
+        return finish(saved, Who(actor, via, reason), verb)
 
 
 def set_tour_status(tour_id: int, status: str, *, actor: str, via: str, reason: str = "") -> bool:
     """draft, scheduled, in_progress, completed or cancelled. Raises ValidationError, Tour.DoesNotExist, NotPossible."""
     _known("status", status, TourStatus.values)
     with transaction.atomic():
-        saved = _locked(tour_id)
+        saved = locked(tour_id)
         if saved.tour.archived_at is not None and saved.tour.status != status:
             raise NotPossible("This tour is archived; bring it back from the archive first.")
-        return _change(saved, {"status": status}, Who(actor, via, reason), f"tour.{status}")
+        return change_tour(saved, {"status": status}, Who(actor, via, reason), f"tour.{status}")
 
 
 def cancel_tour(tour_id: int, *, actor: str, via: str, reason: str = "") -> bool:
@@ -102,18 +105,18 @@ def cancel_tour(tour_id: int, *, actor: str, via: str, reason: str = "") -> bool
 def archive_tour(tour_id: int, *, now: datetime, actor: str, via: str, reason: str = "") -> bool:
     """Put a finished or cancelled tour away; nothing is sent. Raises NotPossible while it still stands."""
     with transaction.atomic():
-        saved = _locked(tour_id)
+        saved = locked(tour_id)
         if saved.tour.archived_at is not None:
             return False
         if saved.tour.status in _UNFINISHED:
             raise NotPossible("This tour still stands: cancel it, or wait until it is completed, then archive it.")
-        return _change(saved, {"archived_at": now}, Who(actor, via, reason), "tour.archive")
+        return change_tour(saved, {"archived_at": now}, Who(actor, via, reason), "tour.archive")
 
 
 def unarchive_tour(tour_id: int, *, actor: str, via: str, reason: str = "") -> bool:
     """Bring a tour back from the archive, as it was. Raises Tour.DoesNotExist."""
     with transaction.atomic():
-        return _change(_locked(tour_id), {"archived_at": None}, Who(actor, via, reason), "tour.unarchive")
+        return change_tour(locked(tour_id), {"archived_at": None}, Who(actor, via, reason), "tour.unarchive")
 
 
 def complete_tours(now: datetime) -> int:
@@ -163,22 +166,25 @@ def _known(name: str, value: str, values: list[str]) -> None:
         raise ValidationError({name: [f"“{value}” is not one of {', '.join(values)}."]})
 
 
-def _locked(tour_id: int) -> Saved:
+def locked(tour_id: int) -> Saved:
+    """The tour with its stops, locked until the transaction ends. Raises Tour.DoesNotExist."""
     found = lock_tours(pk=tour_id)
     if not found:
         raise Tour.DoesNotExist(f"There is no tour {tour_id}.")
     return Saved(found[0], created=False, stored=list(lock_stops(found).get(tour_id, {}).values()))
 
 
-def _change(saved: Saved, values: dict[str, Any], who: Who, verb: str) -> bool:
+def change_tour(saved: Saved, values: dict[str, Any], who: Who, verb: str) -> bool:
+    """Put new values on a locked tour, and finish. Whether anything differed."""
     saved.changes = changes_of(saved.tour, values)
     for name, (_, value) in saved.changes.items():
         setattr(saved.tour, name, value)
-    return _finish(saved, who, verb)
+    return finish(saved, who, verb)
 
 
-def _finish(saved: Saved, who: Who, verb: str) -> bool:
+def finish(saved: Saved, who: Who, verb: str) -> bool:
+    """Store, audit and plan what `saved` notes as changed; `saved.planned` are the operations made for it."""
     if saved.changed:
         store(saved)
-        settle([saved], who, verb=verb)
+        saved.planned = settle([saved], who, verb=verb)
     return saved.changed

@@ -28,6 +28,10 @@ def urls(tour: Tour, operation_of: Callable[..., Operation]) -> dict[str, str]:
     return {
         **{f"tour {verb}": at(f"tour_{verb}", tour.pk) for verb in verbs},
         **{f"{model} add": at(f"{model}_add") for model in ("tour", "connection", "contact", "agent", "office")},
+        "tour complete": at("tour_press", tour.pk, "complete"),
+        "tour stops": at("tour_press_stops", tour.pk, "confirm"),
+        "tour undo": at("tour_undo", tour.pk, 1),
+        "stop confirm": at("tour_press_stop", tour.pk, stop.pk, "cancel"),
         "stop status": at("tour_stop_status", tour.pk, stop.pk),
         "stop outcome": at("tour_stop_outcome", tour.pk, stop.pk),
         **{f"operation {verb}": at("operation_verb", operation.pk, verb) for verb in ("retry", "cancel", "skip")},
