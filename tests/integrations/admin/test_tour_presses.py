@@ -149,7 +149,7 @@ def test_the_buttons_are_those_that_make_sense(staff: Client, stop: TourStop) ->
 
 def test_who_may_only_look_has_no_buttons(viewer: Client, stop: TourStop) -> None:
     text = page(viewer, "tour_change", stop.tour_id)
-    assert "<button" not in text.split('id="content-main"')[1]
+    assert [name for name in ("/do/", "../stops/", "../undo/") if name in text] == []
     assert press(viewer, stop, "confirm").status_code == 403
 
 
