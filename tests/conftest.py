@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.crm import Crm, make_connection
+from tests.crm import Crm, base_urls, make_connection, make_rollout_connection
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -35,17 +35,39 @@ def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox
 
 
 @pytest.fixture
-def crm(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, settings: Any) -> Iterator[Crm]:
-    """A connected, empty GoHighLevel at the sandbox, and a gate that has been warm for long."""
+def world(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, settings: Any) -> SandboxServer:
+    """An empty sandbox with an account at each vendor, and a gate that has been warm for long."""
     sandbox_server.reset(accounts=True)
     sandbox_server.clear_faults()
     sandbox_server.account()
+    sandbox_server.rollout()
     settings.REDIS_URL = redis_server.url
-    settings.REANNA_BASE_URLS = {"gohighlevel": sandbox_server.url}
+    settings.REANNA_BASE_URLS = base_urls(sandbox_server)
     redis_server.wipe_warm("reanna:gate")
-    link = Crm(sandbox_server, redis_server, make_connection())
+    return sandbox_server
+
+
+@pytest.fixture
+def crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
+    """A connected, empty GoHighLevel."""
+    link = Crm(world, redis_server, make_connection())
     yield link
     link.close()
+
+
+@pytest.fixture
+def rollout_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
+    """A connected, empty CRM behind Rollout."""
+    link = Crm(world, redis_server, make_rollout_connection())
+    yield link
+    link.close()
+
+
+@pytest.fixture(params=["gohighlevel", "rollout"])
+def each_crm(request: pytest.FixtureRequest) -> Crm:
+    """One after the other."""
+    found: Crm = request.getfixturevalue("crm" if request.param == "gohighlevel" else "rollout_crm")
+    return found
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A brokerage with one connected CRM, as the engine's tests use it."""
+"""A brokerage with one connected CRM, GoHighLevel or Rollout, as the engine's tests use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ from integrations.engine.context import Engine
 from integrations.models import Agent, Connection, Contact, ExternalRef, Operation, Tour, TourStop
 from integrations.operations import planning
 from tests.redis_server import RedisServer
-from tests.sandbox_server import ACCOUNT, CALENDAR, TOKEN, SandboxServer
+from tests.rollout_client import RolloutCrm
+from tests.sandbox_server import (
+    ACCOUNT,
+    CALENDAR,
+    ROLLOUT_CLIENT,
+    ROLLOUT_CONSUMER,
+    ROLLOUT_CREDENTIAL,
+    ROLLOUT_SECRET,
+    TOKEN,
+    SandboxServer,
+)
+
+ROLLOUT_CONFIG = {"client_id": ROLLOUT_CLIENT, "consumer": ROLLOUT_CONSUMER, "credential_id": ROLLOUT_CREDENTIAL}
 
 _numbers = itertools.count(1)
 
@@ -33,6 +45,22 @@ def make_connection(**values: Any) -> Connection:
         **values,
     }
     return Connection.objects.create(**fields)
+
+
+def make_rollout_connection(**config: str) -> Connection:
+    """The sandbox's Rollout credential, connected for the whole brokerage; `config` names another."""
+    account = {**ROLLOUT_CONFIG, **config}
+    return make_connection(
+        provider="rollout",
+        account_key=account["credential_id"],
+        config=account,
+        secrets={"client_secret": ROLLOUT_SECRET},
+    )
+
+
+def base_urls(sandbox: SandboxServer) -> dict[str, str]:
+    """Where the sandbox plays each vendor."""
+    return {"gohighlevel": sandbox.url, "rollout": f"{sandbox.url}/rollout/api"}
 
 
 def make_tour(starts_at: datetime, *, stops: int = 1, buyer: Contact | None = None, **values: Any) -> Tour:
@@ -115,27 +143,34 @@ class Crm:
 
     def settle_doubt(self) -> None:
         """Lets so much time pass that a lost answer must have shown."""
-        self.pass_time(conf.current().total_deadline_s + 10)
+        self.pass_time(conf.current().total_deadline_s + 40)
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        """What someone else does in this CRM, under the path as the journal shows it."""
+        if self.connection.provider == "rollout":
+            staff = RolloutCrm(self.sandbox.url)
+            answer = staff.call(method, path.removeprefix("/api"), body)
+            staff.http.close()
+        else:
+            version = "2021-04-15" if path.startswith("/calendars") else "2021-07-28"
+            headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
+            answer = httpx.request(method, self.sandbox.url + path, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer
 
     def post_appointment(self, body: dict[str, Any]) -> str:
         """Someone else puts an appointment into the CRM."""
-        return str(self._call("/calendars/events/appointments", "2021-04-15", body)["id"])
+        return str(self.call("POST", "/calendars/events/appointments", body).json()["id"])
 
     def post_contact(self, **fields: Any) -> str:
         """Someone else puts a person into the CRM."""
-        return str(self._call("/contacts/", "2021-07-28", {"locationId": ACCOUNT, **fields})["contact"]["id"])
+        body = {"locationId": ACCOUNT, **fields}
+        return str(self.call("POST", "/contacts/", body).json()["contact"]["id"])
 
     def get(self, path: str, version: str = "2021-07-28") -> dict[str, Any]:
         """What the CRM shows."""
         headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
         answer = httpx.get(self.sandbox.url + path, headers=headers)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def _call(self, path: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {TOKEN}", "Version": version}
-        answer = httpx.post(self.sandbox.url + path, json=body, headers=headers)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

@@ -21,7 +21,7 @@ from .vendor import Reply, Vendor
 log = logging.getLogger("sandbox")
 
 DEFAULT_VENDOR = "gohighlevel"
-NO_EFFECT_KINDS = frozenset({"status", "drop_before_effect", "rate_limited", "outage"})
+NO_EFFECT_KINDS = frozenset({"status", "drop_before_effect", "silence", "rate_limited", "outage"})
 Answer = Response | Drop
 
 
@@ -138,11 +138,15 @@ class Sandbox:
             response = replace(response, status=200, body=whole[: len(whole) // 2])
         elif fault.kind == "delay":
             response = replace(response, delay_s=fault.number("seconds"))
+        elif fault.kind == "drip":
+            response = replace(response, drip_s=fault.number("seconds"))
         return response, response.status, reply.effect
 
     def _without_effect(self, vendor: Vendor, fault: Fault, usage: Sequence[Usage]) -> Answer:
         if fault.kind == "drop_before_effect" or fault.details.get("mode") == "drop":
             return Drop()
+        if fault.kind == "silence":
+            return Drop(fault.number("seconds"))
         if fault.kind == "rate_limited":
             response = self._send(vendor, 429, vendor.failure(429, "Too Many Requests"), usage)
             if fault.details.get("retry_after") is not None:

@@ -16,6 +16,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 FIELDS_BY_KIND: dict[str, frozenset[str]] = {
     "status": frozenset({"status", "body", "headers"}),
     "delay": frozenset({"seconds"}),
+    "drip": frozenset({"seconds"}),
+    "silence": frozenset({"seconds"}),
     "drop_after_effect": frozenset(),
     "drop_before_effect": frozenset(),
     "garbled": frozenset(),
@@ -176,7 +178,7 @@ def _checked_fault(document: object) -> dict[str, object]:
         if status > 599 or status in (204, 304):
             raise FaultError("fault.status", "must be from 200 to 599, and neither 204 nor 304")
         fault["headers"] = _checked_headers(fault.get("headers") or {})
-    elif kind in ("delay", "outage"):
+    elif kind in ("delay", "drip", "silence", "outage"):
         fault["seconds"] = _seconds(fault.get("seconds"), "fault.seconds")
     elif kind == "rate_limited" and fault.get("retry_after") is not None:
         fault["retry_after"] = _seconds(fault["retry_after"], "fault.retry_after")

@@ -20,18 +20,22 @@ class MalformedError(ValueError):
 
 @dataclass
 class Response:
-    """An answer. ``delay_s`` is slept after the effect is durable and before the first byte is sent."""
+    """An answer. ``delay_s`` is slept after the effect is durable and before the first byte is sent; the body
+    is spread over ``drip_s``."""
 
     status: int
     body: bytes | Iterator[bytes] = b""
     content_type: str = "application/json; charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
+    drip_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Close the connection without a byte of an answer."""
+    """Close the connection, after ``after_s``, without a byte of an answer."""
+
+    after_s: float = 0.0
 
 
 @dataclass

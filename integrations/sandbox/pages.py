@@ -76,6 +76,8 @@ BUTTONS: Mapping[str, Button] = {
 MEANINGS: Mapping[str, str] = {
     "status": "Answer {status}, do nothing",
     "delay": "Do the work, answer {seconds:g} s late",
+    "drip": "Do the work, spread the answer over {seconds:g} s",
+    "silence": "Do nothing, say nothing for {seconds:g} s",
     "drop_after_effect": "Do the work, drop the answer",
     "drop_before_effect": "Do nothing, drop the connection",
     "garbled": "Do the work, break the answer off",

@@ -26,6 +26,7 @@ log = logging.getLogger("sandbox")
 MAX_LINE = 65_536
 IDLE_S = 120.0
 GRACE_S = 5.0
+DRIPS = 20
 
 
 class StartError(Exception):
@@ -128,6 +129,7 @@ class Handler(BaseHTTPRequestHandler):
         status = "dropped"
         if isinstance(answer, Drop):
             self.close_connection = True
+            self.server.stopping.wait(answer.after_s)
             with suppress(OSError):  # the client may have gone first
                 self.connection.shutdown(socket.SHUT_RDWR)
         else:
@@ -189,12 +191,26 @@ class Handler(BaseHTTPRequestHandler):
             head.append("Transfer-Encoding: chunked")
         if getattr(self, "command", "") == "HEAD":
             body = b""
-        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1", "replace") + body)
+        start = "\r\n".join([*head, "", ""]).encode("latin-1", "replace")
+        if answer.drip_s:
+            self.wfile.write(start)
+            self._drip(body, answer.drip_s)
+            return
+        self.wfile.write(start + body)
         if not isinstance(answer.body, bytes):
             for chunk in answer.body:
                 self.wfile.write(chunk if self.close_connection else b"%x\r\n%b\r\n" % (len(chunk), chunk))
             if not self.close_connection:
                 self.wfile.write(b"0\r\n\r\n")
+
+    def _drip(self, body: bytes, seconds: float) -> None:
+        """A few bytes at a time, so that no single wait is long."""
+        size = max(1, len(body) // DRIPS)
+        for start in range(0, len(body), size):
+            if self.server.stopping.wait(seconds / DRIPS):
+                self.close_connection = True
+                return
+            self.wfile.write(body[start : start + size])
 
 
 def boot_id() -> str:

@@ -102,27 +102,6 @@ def test_two_answers_of_one_stop_are_two_notes(crm: Crm, stop: TourStop) -> None
     assert (done(crm, "contact"), done(crm, "note")) == (["create"], ["create", "create"])
 
 
-@pytest.mark.parametrize("fault", ["drop_after_effect", "drop_before_effect"])
-def test_a_note_whose_answer_was_lost_is_looked_up_and_stands_once(crm: Crm, stop: TourStop, fault: str) -> None:
-    crm.sandbox.faults(fault, match=POST_NOTE)
-    say(stop)
-    crm.drain()
-    assert (crm.operation("feedback.note").state, crm.operation("feedback.note").in_doubt) == ("unknown", True)
-    crm.settle_doubt()
-    crm.drain()
-    assert (crm.operation("feedback.note").state, done(crm, "note")) == ("succeeded", ["create"])
-
-
-def test_a_task_whose_answer_was_lost_is_looked_up_and_stands_once(crm: Crm, stop: TourStop) -> None:
-    crm.sandbox.faults("drop_after_effect", match={"method": "POST", "path": "^/contacts/[^/]+/tasks$"})
-    say(stop, second_showing="yes")
-    crm.drain()
-    assert crm.operation("feedback.task").in_doubt
-    crm.settle_doubt()
-    crm.drain()
-    assert (crm.operation("feedback.task").state, done(crm, "task")) == ("succeeded", ["create"])
-
-
 @pytest.mark.parametrize("values", [{"second_showing": "yes"}, {"interest_level": "very_interested"}])
 def test_what_calls_for_action_is_one_task(crm: Crm, stop: TourStop, values: dict[str, Any]) -> None:
     say(stop, **values)

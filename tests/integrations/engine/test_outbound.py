@@ -103,16 +103,6 @@ def test_what_is_sent_is_what_is_true_at_claim_time(crm: Crm, tomorrow: datetime
     assert crm.operation().reason == "no_change"
 
 
-def test_503_is_tried_again_with_backoff(crm: Crm, tomorrow: datetime) -> None:
-    crm.sandbox.faults("status", status=503, match=POST_APPOINTMENT)
-    crm.sync(make_tour(tomorrow))
-    operation = crm.operation()
-    assert (operation.state, operation.in_doubt, operation.attempts) == ("retryable", False, 1)
-    crm.pass_time(60)
-    crm.drain()
-    assert [op for op, _ in crm.appointments()] == ["create"]
-
-
 def test_a_refused_request_is_dead_with_the_providers_words(crm: Crm, tomorrow: datetime) -> None:
     body = {"statusCode": 422, "message": ["startTime must be a date"], "error": "Unprocessable Entity"}
     crm.sandbox.faults("status", status=422, body=body, match=POST_APPOINTMENT)
@@ -129,16 +119,6 @@ def test_five_definite_failures_are_the_end(crm: Crm, tomorrow: datetime) -> Non
         crm.drain()
     operation = crm.operation()
     assert (operation.state, operation.reason, operation.attempts) == ("dead", "attempts_used_up", 5)
-
-
-def test_a_record_gone_there_clears_the_link_and_waits_for_a_person(synced: Crm) -> None:
-    synced.sandbox.faults("status", status=404, match={"method": "PUT"})
-    move(synced.stop, 30)
-    synced.sync(synced.tour)
-    ref = synced.ref(synced.stop)
-    assert (synced.operation().state, synced.operation().reason) == ("dead", "gone_at_provider")
-    assert (ref.external_id, ref.acked_digest) == (None, None)
-    assert ref.gone_at is not None
 
 
 def test_429_holds_the_connection_and_uses_no_attempt(crm: Crm, tomorrow: datetime) -> None:

@@ -72,6 +72,30 @@ def test_a_delayed_answer_comes(crm: Crm, sandbox: SandboxServer) -> None:
     assert time.monotonic() - before >= 0.2
 
 
+def test_a_dripping_answer_keeps_the_client_reading_past_any_single_wait(crm: Crm, sandbox: SandboxServer) -> None:
+    sandbox.faults("drip", seconds=0.4)
+    seen = []
+    with crm.http.stream(
+        "POST",
+        "/contacts/upsert",
+        json=BODY,
+        headers={"Authorization": f"Bearer {crm.token}", "Version": "2021-07-28"},
+        timeout=0.3,
+    ) as answer:
+        seen = list(answer.iter_raw())
+    assert len(seen) > 5
+    assert b"".join(seen).startswith(b"{")
+    assert last(sandbox) == (200, "create", "drip")
+
+
+def test_silence_does_nothing_and_holds_the_line(crm: Crm, sandbox: SandboxServer) -> None:
+    sandbox.faults("silence", seconds=30)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{sandbox.url}/contacts/upsert", json=BODY, timeout=0.2)
+    assert last(sandbox) == (None, None, "silence")
+    assert create(crm).json()["new"] is True
+
+
 def test_garbled_does_the_work_and_says_200_in_half_a_json(crm: Crm, sandbox: SandboxServer) -> None:
     sandbox.faults("garbled")
     answer = create(crm)

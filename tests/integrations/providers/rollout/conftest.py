@@ -13,17 +13,15 @@ from integrations.gate import Gate
 from integrations.gateway import Link
 from integrations.providers.auth import Credentials
 from integrations.providers.base import Exchange, RefFacts, Understood, Wanted, Written
+from tests.crm import ROLLOUT_CONFIG as CONFIG
 from tests.integrations.providers.conftest import Figures, MemoryStore
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import (
-    ROLLOUT_CLIENT,
-    ROLLOUT_CONSUMER,
     ROLLOUT_CREDENTIAL,
     ROLLOUT_SECRET,
     SandboxServer,
 )
 
-CONFIG = {"client_id": ROLLOUT_CLIENT, "consumer": ROLLOUT_CONSUMER, "credential_id": ROLLOUT_CREDENTIAL}
 MARKER = "ABCDEFGHJKMN"
 NEW = RefFacts(None, MARKER)
 

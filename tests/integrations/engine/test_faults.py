@@ -1,0 +1,291 @@
+"""What the law says of each fault, one by one, at every provider and for everything we do there.
+
+Each case: the fault meets the one write of an act; the operation's state, reason, doubt and attempts are the table's;
+then the faults end, and the journal holds exactly one effect of ours and no message to a buyer.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from integrations.models import Attempt, Connection
+from integrations.operations import operations as verbs
+from tests.crm import Crm
+from tests.crm_acts import ACTS, STAFF, Act
+from tests.sandbox_server import ACCOUNT, CALENDAR
+
+DEADLINE_S = 0.25
+NOT_READY = {"errorMessage": "Data for this credential is not ready yet. Please try again."}
+
+
+@pytest.fixture(params=ACTS)
+def act(request: pytest.FixtureRequest, each_crm: Crm, tomorrow: datetime) -> Act:
+    return Act(each_crm, request.param, tomorrow)
+
+
+def outcome(act: Act) -> tuple[str, str, bool, int]:
+    found = act.operation
+    return (found.state, found.reason, found.in_doubt, found.attempts)
+
+
+# --- the answer is lost ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A write whose answer does not tell. `applied`: it was done all the same. `slow`: the deadline ends it."""
+
+    kind: str
+    applied: bool
+    options: dict[str, Any] = field(default_factory=dict)
+    slow: bool = False
+
+
+LOST = {
+    "timeout after it was done": Lost("delay", applied=True, options={"seconds": 20}, slow=True),
+    "reset after it was done": Lost("drop_after_effect", applied=True),
+    "answer is garbled": Lost("garbled", applied=True),
+    "reset before it was done": Lost("drop_before_effect", applied=False),
+    "2xx that says nothing": Lost("status", applied=False, options={"status": 200, "body": {}}),
+    "500": Lost("status", applied=False, options={"status": 500}),
+}
+# The same for whatever is sent: for one act.
+LOST_ON_THE_WIRE = {
+    "answer drips past the deadline": Lost("drip", applied=True, options={"seconds": 20}, slow=True),
+    "timeout before it was done": Lost("silence", applied=False, options={"seconds": 20}, slow=True),
+    "502": Lost("status", applied=False, options={"status": 502}),
+    "504": Lost("status", applied=False, options={"status": 504}),
+}
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=list(LOST))
+def test_a_lost_answer_is_doubt_that_a_look_ends(act: Act, lost: Lost, settings: Any) -> None:
+    _lose(act, lost, settings)
+
+
+@pytest.mark.parametrize("lost", LOST_ON_THE_WIRE.values(), ids=list(LOST_ON_THE_WIRE))
+def test_nothing_on_the_wire_says_more(each_crm: Crm, lost: Lost, tomorrow: datetime, settings: Any) -> None:
+    _lose(Act(each_crm, "create", tomorrow), lost, settings)
+
+
+def _lose(act: Act, lost: Lost, settings: Any) -> None:
+    if lost.slow:
+        # The look-ups before the first write have the same deadline, and are to be answered.
+        settings.REANNA_TOTAL_DEADLINE_S = 3 * DEADLINE_S if act.act == "link" else DEADLINE_S
+    act.fault(lost.kind, **lost.options)
+    act.go()
+    assert outcome(act) == ("unknown", "answer_lost", True, 1)
+    assert act.ref.acked_digest is None
+    act.settle(settings)
+    act.assert_done_once()
+    assert len(act.writes()) == (1 if lost.applied else 2)
+    assert act.looked_between_writes()
+
+
+# --- a definite no ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Definite:
+    """An answer that says that nothing was done. `wait_ms`: how long the operation and its connection wait."""
+
+    state: str
+    reason: str
+    attempts: int
+    options: dict[str, Any]
+    wait_ms: int | None = None
+    connection: str = "active"
+
+
+DEFINITE = {
+    "503": Definite("retryable", "not_processed", 1, {"kind": "status", "status": 503}),
+    "429, Retry-After 30": Definite(
+        "waiting", "rate_limited", 0, {"kind": "rate_limited", "retry_after": 30}, wait_ms=30_000
+    ),
+    "429": Definite("waiting", "rate_limited", 0, {"kind": "rate_limited"}, wait_ms=1_000),
+    "400": Definite("dead", "rejected", 1, {"kind": "status", "status": 400}),
+    "422": Definite("dead", "rejected", 1, {"kind": "status", "status": 422}),
+    "401 for good": Definite(
+        "pending", "auth_needed", 0, {"kind": "status", "status": 401, "times": None}, connection="auth_needed"
+    ),
+    "403": Definite("pending", "auth_needed", 0, {"kind": "status", "status": 403}, connection="auth_needed"),
+}
+
+
+@pytest.mark.parametrize("no", DEFINITE.values(), ids=list(DEFINITE))
+def test_a_definite_no_leaves_no_doubt(act: Act, no: Definite, settings: Any) -> None:
+    act.fault(**no.options)
+    act.go()
+    assert outcome(act) == (no.state, no.reason, False, no.attempts)
+    assert act.effects() == []
+    connection = Connection.objects.get()
+    assert connection.state == no.connection
+    if no.wait_ms is not None:
+        ended = Attempt.objects.get(operation=act.operation).ended_ms
+        assert ended is not None
+        assert act.operation.due_ms - ended == no.wait_ms
+        assert (connection.hold_reason, connection.hold_until_ms) == ("rate_limited", act.operation.due_ms)
+    sent = len(act.writes())
+    act.settle(settings)
+    act.assert_done_once()
+    assert len(act.writes()) == sent + 1
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_not_ready_is_waited_for_outside_the_breaker(
+    rollout_crm: Crm, name: str, tomorrow: datetime, settings: Any
+) -> None:
+    act = Act(rollout_crm, name, tomorrow)
+    act.fault("status", status=409, body=NOT_READY)
+    act.go()
+    assert outcome(act) == ("waiting", "not_ready", False, 0)
+    attempt = Attempt.objects.get(operation=act.operation)
+    assert attempt.ended_ms is not None
+    assert 30_000 <= act.operation.due_ms - attempt.ended_ms <= 60_000
+    connection = Connection.objects.get()
+    assert connection.hold_reason == ""
+    assert connection.breaker.get("failures", 0) == 0
+    act.settle(settings)
+    act.assert_done_once()
+
+
+# --- nothing left us -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "attempts"),
+    [("nobody listens", "connect_refused", 1), ("name is not known", "local_network", 0)],
+)
+def test_what_never_left_is_no_doubt(act: Act, fault: str, reason: str, attempts: int, settings: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        settings.REANNA_BASE_URLS = {act.vendor: nobody if reason == "connect_refused" else "http://crm.invalid"}
+        act.go()
+    assert outcome(act) == ("retryable", reason, False, attempts)
+    assert act.writes() == []
+    act.settle(settings)
+    act.assert_done_once()
+    assert len(act.writes()) == 1
+
+
+# --- signing in ------------------------------------------------------------------------------------------------------
+
+
+def test_a_401_renews_the_sign_in_once_and_sends_again(act: Act) -> None:
+    if act.vendor == "gohighlevel":
+        oauth = {"client_secret": "app-secret", "refresh_token": "first-refresh", "access_token": "first-access"}
+        act.crm.sandbox.account(oauth={"client_id": "app-1", **oauth})
+        config = {"location_id": ACCOUNT, "calendar_id": CALENDAR, "client_id": "app-1"}
+        Connection.objects.update(secrets=oauth, config=config)
+    act.fault("status", status=401)
+    act.go()
+    assert (act.operation.state, act.operation.attempts) == ("succeeded", 1)
+    refused, done = act.writes()
+    assert refused["status"] == 401
+    assert refused["headers"]["authorization"] != done["headers"]["authorization"]
+    assert Connection.objects.get().state == "active"
+    act.assert_done_once()
+
+
+# --- the record is gone ----------------------------------------------------------------------------------------------
+
+
+def test_a_linked_record_that_is_gone_waits_for_a_person(each_crm: Crm, tomorrow: datetime) -> None:
+    act = Act(each_crm, "move", tomorrow)
+    act.fault("status", status=404)
+    act.go()
+    assert outcome(act) == ("dead", "gone_at_provider", False, 1)
+    assert (act.ref.external_id, act.ref.acked_digest, act.effects()) == (None, None, [])
+    assert act.ref.gone_at is not None
+    act.crm.pass_time(3600)
+    act.go()
+    assert act.effects() == []
+    verbs.retry(act.operation_id, STAFF)
+    act.go()
+    assert act.effects() == [("create", act.ref.external_id)]
+
+
+# --- the look-up -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look-up of what is in doubt that is not answered."""
+
+    state: str
+    reason: str
+    attempts: int
+    options: dict[str, Any]
+
+
+FAILED_LOOKS = {
+    "500": Look("unknown", "look_up_failed", 2, {"kind": "status", "status": 500}),
+    "503": Look("unknown", "not_processed", 2, {"kind": "status", "status": 503}),
+    "reset": Look("unknown", "look_up_failed", 2, {"kind": "drop_before_effect"}),
+    "garbled": Look("unknown", "look_up_failed", 2, {"kind": "garbled"}),
+    "429": Look("waiting", "rate_limited", 1, {"kind": "rate_limited", "retry_after": 30}),
+    "403": Look("unknown", "auth_needed", 1, {"kind": "status", "status": 403}),
+    "400": Look("needs_person", "rejected", 2, {"kind": "status", "status": 400}),
+}
+
+
+@pytest.mark.parametrize("look", FAILED_LOOKS.values(), ids=list(FAILED_LOOKS))
+def test_a_failed_look_keeps_the_doubt(each_crm: Crm, look: Look, tomorrow: datetime, settings: Any) -> None:
+    _fail_the_look(Act(each_crm, "create", tomorrow), look, settings)
+
+
+def test_a_look_that_is_not_ready_keeps_the_doubt(rollout_crm: Crm, tomorrow: datetime, settings: Any) -> None:
+    look = Look("waiting", "not_ready", 1, {"kind": "status", "status": 409})
+    _fail_the_look(Act(rollout_crm, "create", tomorrow), look, settings)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTS if name != "create"])
+def test_a_failed_look_keeps_the_doubt_whatever_was_sent(
+    each_crm: Crm, name: str, tomorrow: datetime, settings: Any
+) -> None:
+    _fail_the_look(Act(each_crm, name, tomorrow), FAILED_LOOKS["500"], settings)
+
+
+def _fail_the_look(act: Act, look: Look, settings: Any) -> None:
+    act.fault("drop_after_effect")
+    act.go()
+    act.crm.settle_doubt()
+    act.fault_of_reads(**look.options)
+    act.go()
+    assert outcome(act) == (look.state, look.reason, True, look.attempts)
+    assert len(act.writes()) == 1
+    act.settle(settings)
+    act.assert_done_once()
+    assert len(act.writes()) == 1
+
+
+def test_a_first_look_that_fails_makes_no_doubt(each_crm: Crm, tomorrow: datetime, settings: Any) -> None:
+    act = Act(each_crm, "link", tomorrow)
+    act.fault_of_reads("status", status=500)
+    act.crm.drain_once()
+    assert outcome(act) == ("retryable", "look_up_failed", False, 1)
+    assert act.writes() == []
+    act.settle(settings)
+    act.assert_done_once()
+
+
+@pytest.mark.parametrize("name", ["create", "note", "task"])
+def test_two_matches_ask_a_person_who_says_which(each_crm: Crm, name: str, tomorrow: datetime) -> None:
+    act = Act(each_crm, name, tomorrow)
+    act.fault("drop_after_effect")
+    act.go()
+    (sent,) = act.writes()
+    act.crm.call("POST", sent["path"], sent["body"])
+    act.crm.settle_doubt()
+    act.go()
+    assert outcome(act) == ("needs_person", "two_matches", True, 2)
+    verbs.answer_arrived(act.operation_id, sent["effect"]["id"], STAFF)
+    act.go()
+    act.assert_done_once()
+    assert len(act.writes()) == 1
