@@ -5,31 +5,38 @@ Reads only attributes that are loaded already; no queries, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Generic, Protocol, TypeVar
 
 from integrations.models import ConnectionScope, ConnectionState, Tour
 
+LeftOutReasons = Mapping[tuple[int, str, int], str]
+"""(connection id, entity type, entity id) → why people keep it out of that CRM; `LeftOut.objects.reasons` loads it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TourFacts:
     """What routing needs of a tour. `starts_at` is aware; `office_id` is the agent's office."""
 
+    id: int
     starts_at: datetime
     agent_id: int
     office_id: int | None
+    buyer_id: int
 
     @classmethod
     def of(cls, tour: Tour) -> TourFacts:
         """The facts of a tour whose agent is loaded (`select_related("agent")`), or a query is made for it."""
-        return cls(starts_at=tour.starts_at, agent_id=tour.agent_id, office_id=tour.agent.office_id)
+        return cls(tour.pk, tour.starts_at, tour.agent_id, tour.agent.office_id, tour.buyer_id)
 
 
 class Target(Protocol):
     """What routing reads of a connection: a `Connection`, or any stand-in with these attributes."""
 
+    @property
+    def pk(self) -> int: ...
     @property
     def scope(self) -> str: ...
     @property
@@ -54,19 +61,31 @@ class Route(Generic[T]):
     reason: str
 
 
-def connections_for(tour: TourFacts | Tour, connections: Iterable[T]) -> list[Route[T]]:
-    """One route for each connection, in the order given.
+def connections_for(tour: TourFacts | Tour, connections: Iterable[T], left_out: LeftOutReasons) -> list[Route[T]]:
+    """One route for each connection, in the order given. `left_out`: at least what concerns the tour and its buyer.
 
     A paused connection, or one that needs a person to sign in, is included: its operations wait for it. A disabled
     one is not. The tour's own status plays no part: a cancelled tour must still be told where it was known.
     """
     facts = tour if isinstance(tour, TourFacts) else TourFacts.of(tour)
-    return [_route(facts, connection) for connection in connections]
+    return [_route(facts, connection, left_out) for connection in connections]
 
 
-def _route(tour: TourFacts, connection: T) -> Route[T]:
+def why_left_out(left_out: LeftOutReasons, connection_id: int, *records: tuple[str, int]) -> str:
+    """The sentence for the first of these records (entity type, id) that is left out there; empty: none is."""
+    for entity_type, entity_id in records:
+        reason = left_out.get((connection_id, entity_type, entity_id))
+        if reason is not None:
+            return f"Left out of this CRM: {reason.rstrip('. ')}."
+    return ""
+
+
+def _route(tour: TourFacts, connection: T, left_out: LeftOutReasons) -> Route[T]:
     if connection.state == ConnectionState.DISABLED:
         return Route(connection, included=False, reason="This connection is disabled.")
+    decided = why_left_out(left_out, connection.pk, ("tour", tour.id), ("contact", tour.buyer_id))
+    if decided:
+        return Route(connection, included=False, reason=decided)
     if connection.scope == ConnectionScope.OFFICE and connection.office_id != tour.office_id:
         return Route(connection, included=False, reason="This connection belongs to another office than the agent’s.")
     if connection.scope == ConnectionScope.AGENT and connection.agent_id != tour.agent_id:

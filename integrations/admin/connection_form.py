@@ -132,6 +132,7 @@ class ConnectionForm(forms.Form):
         if missing and data[missing] is None:
             return None
         after = RoutingFacts(
+            pk=before.pk if before else 0,
             scope=data["scope"],
             office_id=data["office_id"] if data["scope"] == ConnectionScope.OFFICE else None,
             agent_id=data["agent_id"] if data["scope"] == ConnectionScope.AGENT else None,

@@ -20,6 +20,7 @@ from integrations.models import (
     ExternalRef,
     Feedback,
     GateMode,
+    LeftOut,
     Operation,
     OperationDependency,
     State,
@@ -29,7 +30,7 @@ from integrations.models import (
 )
 from integrations.operations import one_click
 from integrations.operations.one_click import Verb
-from integrations.routing import Route, connections_for
+from integrations.routing import LeftOutReasons, Route, connections_for, why_left_out
 
 from . import moments, tour_trail, wording
 from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, Tone, explain
@@ -105,21 +106,24 @@ def zone_of(tour: Tour) -> ZoneInfo:
 
 
 def load(tour: Tour, now_ms: int) -> TourState:
-    """Nine queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
+    """Ten queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
     for stop in stops:
         stop.tour = tour
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
-    routes = connections_for(tour, connections)
     answers = list(Feedback.objects.filter(stop__tour=tour).order_by("stop", "submitted_at", "id"))
     facts = _Facts.load(tour, stops, answers)
+    routes = connections_for(tour, connections, facts.left_out)
     rows = [
         StopRow(
             stop,
             moments.span(stop.appointment_start, stop.appointment_end, zone),
-            [facts.line(_stop_cell(tour, stop, at), "appointment.sync", stop.pk, at, now_ms, zone) for at in routes],
+            [
+                facts.line(_stop_cell(tour, stop, at), "appointment.sync", stop.pk, at, now_ms, zone)
+                for at in (facts.route_of("stop", stop.pk, route) for route in routes)
+            ],
             [
                 AnswerRow(said, [facts.answer_lines(said, at, now_ms, zone) for at in routes])
                 for said in answers
@@ -146,13 +150,13 @@ def load(tour: Tour, now_ms: int) -> TourState:
 
 
 def answer_lines(answer: Feedback, now_ms: int) -> list[tuple[str, Line]]:
-    """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Six queries."""
+    """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Seven queries."""
     tour = answer.stop.tour
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
     facts = _Facts.load(tour, [], [answer])
     return [
         (route.connection.label, line)
-        for route in connections_for(tour, connections)
+        for route in connections_for(tour, connections, facts.left_out)
         for line in facts.answer_lines(answer, route, now_ms, zone_of(tour))
     ]
 
@@ -189,12 +193,15 @@ class _Facts:
     refs: dict[Key, str]
     blockers: dict[int, Blocker]
     gate_mode: str
+    left_out: LeftOutReasons
 
     @classmethod
     def load(cls, tour: Tour, stops: Iterable[TourStop], answers: Iterable[Feedback]) -> _Facts:
-        about = Q(entity_type="stop", entity_id__in=[stop.pk for stop in stops])
-        about |= Q(entity_type="feedback", entity_id__in=[said.pk for said in answers])
-        about |= Q(entity_type="contact", entity_id=tour.buyer_id)
+        ids = {"stop": [stop.pk for stop in stops], "feedback": [said.pk for said in answers]}
+        ids["contact"] = [tour.buyer_id]
+        about = Q()
+        for entity_type, pks in ids.items():
+            about |= Q(entity_type=entity_type, entity_id__in=pks)
         newest: dict[Key, Operation] = {}
         for operation in Operation.objects.filter(about).only(*_OPERATION_FIELDS).order_by("version", "id"):
             newest[operation.connection_id, operation.kind, operation.entity_id] = operation
@@ -207,14 +214,21 @@ class _Facts:
             },
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
             gate_mode(),
+            LeftOut.objects.reasons(tour=[tour.pk], **ids),
         )
 
     def stands(self, stop_id: int) -> bool:
         """Whether the stop stands in some CRM."""
         return any(key[1:] == ("appointment", stop_id) and ref for key, ref in self.refs.items())
 
+    def route_of(self, entity_type: str, entity_id: int, route: ConnectionRoute) -> ConnectionRoute:
+        """The tour's route, unless this one record of it is left out."""
+        why = why_left_out(self.left_out, route.connection.pk, (entity_type, entity_id))
+        return replace(route, included=False, reason=why) if why and route.included else route
+
     def answer_lines(self, said: Feedback, route: ConnectionRoute, now_ms: int, zone: ZoneInfo) -> list[Line]:
         """The note; the task too where there is one or should be."""
+        route = self.route_of("feedback", said.pk, route)
         found = []
         for kind in ("feedback.note", "feedback.task"):
             known = (route.connection.pk, kind, said.pk) in self.newest

@@ -23,6 +23,7 @@ REASONS = {
     "gate_cold": "Counting the CRM's limits starts anew after Redis forgot",
     "gone_at_provider": "The record was deleted in the CRM",
     "ignored_by_provider": "The CRM answered, but did nothing",
+    "left_out": "Left out of this CRM",
     "local_network": "Our own network or name look-up failed",
     "look_up_failed": "Looking the record up in the CRM failed",
     "mapped_elsewhere": "The CRM's record is linked to another of our records",

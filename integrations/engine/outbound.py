@@ -149,6 +149,9 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     needs, missing = _needs(attempt.connection, snapshot)
     facts = RefFacts(ref.external_id, ref.marker)
     attempt.version = snapshot.facts.version
+    if not snapshot.stands and ref.external_id is None and not operation.in_doubt:
+        # Nothing to build a request from, and nothing it could end: also where what it hangs on is not linked.
+        return attempt.ending(Fact.LEFT_OUT if snapshot.left_out else Fact.NOTHING_TO_DO)
     if missing:
         return attempt.ending(Fact.NEEDS_MISSING, message=f"the {missing} is not linked in this CRM")
     wanted = kind.wanted(snapshot.facts, needs, facts, attempt.link.facts.config)
@@ -159,7 +162,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     exchange = attempt.link.exchange(lambda: _before_write(engine, attempt))
     if operation.in_doubt or (kind.look_first and ref.external_id is None):
         found = kind.lookup(exchange, snapshot.facts, wanted, facts, needs)
-        done = _after_look(attempt, wanted, found)
+        done = _after_look(attempt, snapshot, wanted, found)
         if done is not None:
             return done
         if isinstance(found, Found):
@@ -230,12 +233,14 @@ def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) ->
     return None
 
 
-def _after_look(attempt: Try, wanted: Wanted, found: Lookup) -> Ending | None:
+def _after_look(attempt: Try, snapshot: snapshots.Snapshot, wanted: Wanted, found: Lookup) -> Ending | None:
     """What a look-up settles by itself; None: a write is due."""
     if isinstance(found, Ambiguous):
         ids = ", ".join(found.external_ids)
         return attempt.ending(Fact.TWO_MATCHES, message=f"could be any of {ids}")
     if isinstance(found, NotFound):
+        if snapshot.left_out and attempt.ref.external_id is None:
+            return attempt.ending(Fact.LEFT_OUT)
         # It is as wanted: not there. A link that still names it ends.
         return attempt.ending(Fact.NOTHING_TO_DO, acknowledged=True) if wanted.absent else None
     other = (

@@ -28,6 +28,8 @@ from .clock import db_now
 from .verdict import Due, Fact, Hold, Verdict, decide
 
 MESSAGE_LENGTH = 500
+DECIDED = frozenset({"left_out", "kept_theirs"})
+"""Reasons of a cancelled operation that let those go on that waited for it: a person settled what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +217,11 @@ def release(operation: Operation, new: states.Row) -> None:
     """After a terminal state: lets those go on that waited for it.
 
     A dead or cancelled predecessor keeps others waiting visibly, except a newer version of its own record: that
-    supersedes it, unless something of it is in doubt.
+    supersedes it, unless something of it is in doubt. One that ended by a person's decision about the record does not:
+    what waited for it is asked for itself whether it should still stand.
     """
     edges = OperationDependency.objects.filter(needs=operation, settled=False)
-    if new.state in ("dead", "cancelled"):
+    if new.state in ("dead", "cancelled") and new.reason not in DECIDED:
         if new.in_doubt:
             return
         edges = edges.filter(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, TourStop
+from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, LeftOut, Tour, TourStop
 from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, InterestFacts, ShowingFacts
-from integrations.routing import connections_for
+from integrations.routing import connections_for, why_left_out
 
 from .kinds import KINDS, account_needs
 
@@ -16,33 +16,50 @@ class Snapshot:
     """Facts and, by resource, which of our records they hang on.
 
     `unmapped`: the agent whose user the record would be given to, when there is none at this connection yet.
+    `stands`: as far as our own records tell, it should be in this CRM. `left_out`: people keep it out of it.
     """
 
     facts: Facts
     needs: dict[str, tuple[str, int]]
     unmapped: Agent | None = None
+    stands: bool = True
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Whether a tour, or one record of it, comes to a connection; `left_out`: people decided that it does not."""
+
+    included: bool
+    left_out: bool
 
 
 def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
     """The entity as it stands. Raises its model's DoesNotExist (records with operations are never hard-deleted)."""
     entity_type = KINDS[kind].entity_type
     if kind == "contact.fields":
-        return Snapshot(_interest(Contact.objects.get(pk=entity_id), connection), {"contact": ("contact", entity_id)})
+        needs = {"contact": ("contact", entity_id)}
+        out = _is_left_out(entity_id, connection)
+        return Snapshot(_interest(Contact.objects.get(pk=entity_id), connection), needs, stands=not out, left_out=out)
     if entity_type == "contact":
-        return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {})
+        out = _is_left_out(entity_id, connection)
+        return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {}, stands=not out, left_out=out)
     if entity_type == "connection":
         return Snapshot(AccountFacts(entity_id), {})
     if entity_type == "feedback":
         said = Feedback.objects.select_related("stop__tour__agent").get(pk=entity_id)
         user, unmapped = _given_to(kind, said.stop.tour.agent, connection)
-        heard = _said(said, connection, assignee=user)
-        return Snapshot(heard, {"contact": ("contact", said.stop.tour.buyer_id)}, unmapped)
+        place = _place(said.stop.tour, connection, "feedback", entity_id)
+        needs = {"contact": ("contact", said.stop.tour.buyer_id)}
+        return Snapshot(_said(said, place, assignee=user), needs, unmapped, place.included, place.left_out)
     stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
     needs = {"contact": ("contact", stop.tour.buyer_id)}
     for row in account_needs("appointment.sync", connection.provider):
         needs[row.resource] = (row.entity_type, connection.pk)
     user, unmapped = _given_to(kind, stop.tour.agent, connection)
-    return Snapshot(_showing(stop, connection, assignee=user), needs, unmapped)
+    place = _place(stop.tour, connection, "stop", entity_id)
+    facts = _showing(stop, place, assignee=user)
+    return Snapshot(facts, needs, unmapped, facts.live, place.left_out)
 
 
 def _given_to(kind: str, agent: Agent, connection: Connection) -> tuple[str, Agent | None]:
@@ -57,6 +74,19 @@ def _given_to(kind: str, agent: Agent, connection: Connection) -> tuple[str, Age
     return (user, None) if user else ("", agent)
 
 
+def _is_left_out(contact_id: int, connection: Connection) -> bool:
+    return LeftOut.objects.filter(connection=connection, entity_type="contact", entity_id=contact_id).exists()
+
+
+def _place(tour: Tour, connection: Connection, entity_type: str, entity_id: int) -> _Place:
+    """Where a stop or an answer of the tour stands with this connection. One query."""
+    mine = LeftOut.objects.filter(connection=connection)
+    left_out = mine.reasons(tour=[tour.pk], contact=[tour.buyer_id], **{entity_type: [entity_id]})
+    included = connections_for(tour, [connection], left_out)[0].included
+    alone = why_left_out(left_out, connection.pk, (entity_type, entity_id))
+    return _Place(included and not alone, bool(left_out))
+
+
 def _contact(contact: Contact) -> ContactFacts:
     return ContactFacts(
         id=contact.pk,
@@ -68,13 +98,12 @@ def _contact(contact: Contact) -> ContactFacts:
     )
 
 
-def _showing(stop: TourStop, connection: Connection, *, assignee: str) -> ShowingFacts:
+def _showing(stop: TourStop, place: _Place, *, assignee: str) -> ShowingFacts:
     tour = stop.tour
-    included = connections_for(tour, [connection])[0].included
     return ShowingFacts(
         id=stop.pk,
         version=stop.version,
-        live=stop.live and included,
+        live=stop.live and place.included,
         tour_reference=tour.reference,
         tour_title=tour.title,
         sequence=stop.sequence,
@@ -95,12 +124,12 @@ def _showing(stop: TourStop, connection: Connection, *, assignee: str) -> Showin
     )
 
 
-def _said(said: Feedback, connection: Connection, *, assignee: str) -> FeedbackFacts:
+def _said(said: Feedback, place: _Place, *, assignee: str) -> FeedbackFacts:
     tour = said.stop.tour
     return FeedbackFacts(
         id=said.pk,
         version=said.version,
-        included=connections_for(tour, [connection])[0].included,
+        included=place.included,
         calls_for_action=said.calls_for_action,
         street=said.stop.street,
         shown_at=said.stop.appointment_start,
@@ -122,7 +151,14 @@ def _said(said: Feedback, connection: Connection, *, assignee: str) -> FeedbackF
 
 def _interest(contact: Contact, connection: Connection) -> InterestFacts:
     heard = Feedback.objects.filter(stop__tour__buyer=contact).select_related("stop__tour__agent")
+    mine = LeftOut.objects.filter(connection=connection)
+    left_out = mine.reasons(
+        contact=[contact.pk],
+        tour=Tour.objects.filter(buyer=contact).values_list("pk", flat=True),
+        feedback=Feedback.objects.filter(stop__tour__buyer=contact).values_list("pk", flat=True),
+    )
     for said in heard.order_by("-submitted_at", "-id").iterator(chunk_size=20):
-        if connections_for(said.stop.tour, [connection])[0].included:
+        kept_out = why_left_out(left_out, connection.pk, ("feedback", said.pk))
+        if not kept_out and connections_for(said.stop.tour, [connection], left_out)[0].included:
             return InterestFacts(contact.pk, contact.version, said.interest_level, said.overall_rating)
     return InterestFacts(contact.pk, contact.version)

@@ -133,6 +133,17 @@ def cancel(row: Row) -> Row:
     raise IllegalMove(f"cannot cancel: {row.state}{' in doubt' if row.in_doubt else ''}")
 
 
+def leave_out(row: Row) -> Row:
+    """People keep the record out of this CRM: whatever was not sent, and is not in hand or in doubt, ends."""
+    if not can_leave_out(row):
+        raise IllegalMove(f"cannot leave out: {row.state}{' in doubt' if row.in_doubt else ''}")
+    return replace(row, state="cancelled", reason="left_out")
+
+
+def can_leave_out(row: Row) -> bool:
+    return row.state in ("pending", "waiting", "retryable", "needs_person", "dead") and not row.in_doubt
+
+
 def redrive(row: Row, now_ms: int) -> Row:
     """A person says try again. Keeps the doubt, so a doubted row looks first; counters start anew."""
     if row.state not in ("dead", "cancelled", "needs_person"):

@@ -17,6 +17,7 @@ class Fact(StrEnum):
     NO_CHANGE = "no_change"
     NOTHING_TO_DO = "nothing_to_do"
     ALREADY_THERE = "already_there"
+    LEFT_OUT = "left_out"
     # The gate or the connection said "not now"; no byte left.
     GATE_RATE = "gate_rate"
     GATE_CIRCUIT = "gate_circuit"
@@ -101,6 +102,7 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.NO_CHANGE: Verdict(_DONE, "no_change", Doubt.CLEAR, refund=True),
     Fact.NOTHING_TO_DO: Verdict(_DONE, "nothing_to_do", Doubt.CLEAR, refund=True),
     Fact.ALREADY_THERE: Verdict(_DONE, "already_there", Doubt.CLEAR),
+    Fact.LEFT_OUT: Verdict("cancelled", "left_out", Doubt.CLEAR, refund=True),
     Fact.GATE_RATE: Verdict(_WAIT, "rate_limited", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
     Fact.GATE_CIRCUIT: Verdict("pending", "circuit_open", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
     Fact.GATE_DAY: Verdict("pending", "day_used", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),

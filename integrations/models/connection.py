@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 
@@ -102,6 +105,16 @@ class AgentUser(Record):
         return self.name or self.email or self.external_id
 
 
+class LeftOutQuerySet(models.QuerySet["LeftOut"]):
+    def reasons(self, **ids: Iterable[int]) -> dict[tuple[int, str, int], str]:
+        """(connection id, entity type, entity id) → why, of the records named by type: `tour=[1], contact=[2]`."""
+        which = Q(pk__in=())
+        for entity_type, pks in ids.items():
+            which |= Q(entity_type=entity_type, entity_id__in=pks if isinstance(pks, models.QuerySet) else list(pks))
+        rows = self.filter(which).values_list("connection_id", "entity_type", "entity_id", "reason")
+        return {(connection, kind, pk): reason for connection, kind, pk, reason in rows}
+
+
 class LeftOut(Record):
     """A record that people decided to keep out of one CRM, and why. No `choices`: an entity is named as operations do.
 
@@ -112,6 +125,8 @@ class LeftOut(Record):
     entity_type = models.CharField(max_length=16)
     entity_id = models.BigIntegerField()
     reason = models.CharField(max_length=300)
+
+    objects: ClassVar = LeftOutQuerySet.as_manager()
 
     class Meta:
         constraints = [

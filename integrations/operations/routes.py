@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from integrations.models import Agent, Connection, ConnectionState, Operation, Tour, TourStop
+from integrations.models import Agent, Connection, ConnectionState, LeftOut, Operation, Tour, TourStop
 from integrations.routing import TourFacts, connections_for
 
 from . import planning
@@ -20,8 +20,9 @@ _BATCH = 20
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
-    """What routing reads of a connection, as it was at one moment."""
+    """What routing reads of a connection, as it was at one moment. `pk` 0: it is not stored yet."""
 
+    pk: int
     scope: str
     office_id: int | None
     agent_id: int | None
@@ -30,7 +31,14 @@ class RoutingFacts:
 
     @classmethod
     def of(cls, connection: Connection) -> RoutingFacts:
-        return cls(connection.scope, connection.office_id, connection.agent_id, connection.sync_from, connection.state)
+        return cls(
+            connection.pk or 0,
+            connection.scope,
+            connection.office_id,
+            connection.agent_id,
+            connection.sync_from,
+            connection.state,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +100,16 @@ def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
 
 def _turned(before: RoutingFacts | None, after: RoutingFacts) -> Iterator[tuple[int, bool]]:
     """(tour id, whether it joins) of each tour in use whose route differs."""
+    # What people left out stays out, whatever the connection serves.
+    kept_out = LeftOut.objects.filter(connection=after.pk).values_list("entity_type", "entity_id", "reason")
+    left_out = {(after.pk, kind, pk): reason for kind, pk, reason in kept_out}
     rows = Tour.objects.filter(archived_at__isnull=True).order_by("pk")
-    for pk, starts_at, agent_id, office_id in rows.values_list("pk", "starts_at", "agent_id", "agent__office_id"):
-        tour = TourFacts(starts_at, agent_id, office_id)
-        was = before is not None and connections_for(tour, [before])[0].included
-        now = connections_for(tour, [after])[0].included
+    for row in rows.values_list("pk", "starts_at", "agent_id", "agent__office_id", "buyer_id"):
+        tour = TourFacts(*row)
+        was = before is not None and connections_for(tour, [before], left_out)[0].included
+        now = connections_for(tour, [after], left_out)[0].included
         if was != now:
-            yield pk, now
+            yield tour.id, now
 
 
 def _stop_ids(tours: list[Tour]) -> list[int]:

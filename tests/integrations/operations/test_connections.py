@@ -218,8 +218,8 @@ def test_following_again_sends_nothing_twice() -> None:
 def test_the_reach_of_a_change_is_known_before_it_is_made() -> None:
     tour = make.TourFactory()
     make.TourFactory(archived_at=NOW)
-    everything = RoutingFacts("brokerage", None, None, NOW, "active")
-    nothing = RoutingFacts("brokerage", None, None, tour.starts_at + timedelta(days=1), "active")
+    everything = RoutingFacts(1, "brokerage", None, None, NOW, "active")
+    nothing = RoutingFacts(1, "brokerage", None, None, tour.starts_at + timedelta(days=1), "active")
 
     assert reach(everything) == Reach(joining=1, leaving=0)
     assert reach(nothing, everything) == Reach(joining=0, leaving=1)
