@@ -76,14 +76,17 @@ def worker_moves(world: World, index: int) -> list[World]:
     if worker.phase == "holding":
         back = settle(world, index, Fact.GATE_RATE, sent=False)
         if not states.must_look_first(row) and holds:
-            return [back, world.with_worker(index, replace(worker, phase="looked")), _dies(world, index)]
+            left_out = settle(world, index, Fact.LEFT_OUT, sent=False)
+            return [back, left_out, world.with_worker(index, replace(worker, phase="looked")), _dies(world, index)]
         if holds:
+            # The record was left out meanwhile: it ends only where the look-up does not find it.
+            out = [] if world.there else [settle(world, index, Fact.LEFT_OUT, sent=False)]
             looks = settle(world, index, Fact.READ_FAILED, sent=False)
             if world.there:
                 looked = settle(world, index, Fact.ALREADY_THERE, sent=False)
             else:
                 looked = world.with_worker(index, replace(worker, phase="looked"))
-            return [looks, looked, _dies(world, index)]
+            return [looks, looked, *out, _dies(world, index)]
         return [world.with_worker(index, Worker())]
     if worker.phase == "looked":
         if not holds:
@@ -126,7 +129,7 @@ def other_moves(world: World) -> list[World]:
             moves.append(replace(world, row=states.recover(row, LEASE_MS, settled_at_ms=0)))
     if world.people < 1:
         asked = replace(world, people=world.people + 1)
-        for move in (lambda: states.redrive(row, 0), lambda: states.cancel(row)):
+        for move in (lambda: states.redrive(row, 0), lambda: states.cancel(row), lambda: states.leave_out(row)):
             try:
                 moves.append(replace(asked, row=replace(move(), due_ms=0)))
             except IllegalMove:

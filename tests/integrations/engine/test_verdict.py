@@ -11,6 +11,7 @@ ROWS = [
     (Fact.NO_CHANGE, False, "succeeded", "no_change", Doubt.CLEAR, True, Due.NEVER, Hold.NONE),
     (Fact.NOTHING_TO_DO, False, "succeeded", "nothing_to_do", Doubt.CLEAR, True, Due.NEVER, Hold.NONE),
     (Fact.ALREADY_THERE, False, "succeeded", "already_there", Doubt.CLEAR, False, Due.NEVER, Hold.NONE),
+    (Fact.LEFT_OUT, False, "cancelled", "left_out", Doubt.CLEAR, True, Due.NEVER, Hold.NONE),
     (Fact.GATE_RATE, False, "waiting", "rate_limited", Doubt.KEEP, True, Due.UNTIL, Hold.UNTIL),
     (Fact.GATE_RATE, True, "waiting", "rate_limited", Doubt.CLEAR, True, Due.UNTIL, Hold.UNTIL),
     (Fact.GATE_CIRCUIT, False, "pending", "circuit_open", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
