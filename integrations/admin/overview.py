@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.urls import reverse
 
 from integrations.engine.clock import db_now
-from integrations.models import CLAIMABLE, Connection, ConnectionState, GateMode, Operation, Tour
+from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, GateMode, Operation, State, Tour
+from integrations.operations.at_risk import AtRisk, tours_at_risk
+from integrations.providers import registry
 
 from . import moments, wording
 from .entities import UTC
 
+MOST_AT_RISK = 20
+DEMO = "DEMO-"  # what `seed_demo` calls its tours
 _ORDER = (
     "needs_person",
     "dead",
@@ -38,12 +43,34 @@ class StateCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A connection that does not send now, and why."""
+class ConnectionLine:
+    """A connection, its state in words, what waits for it, and why it does not send now (empty: it does)."""
 
     label: str
     url: str
+    provider: str
+    state: str
+    state_words: str
     why: str
+    open: int
+    open_url: str
+    failed: int
+    failed_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLine:
+    """A tour whose next showing is close and not in every CRM. `when`: in the tour's zone."""
+
+    label: str
+    url: str
+    agent: str
+    when: str
+    away: str
+    stops: int
+    state: str
+    state_words: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +81,24 @@ class Overview:
     counts: list[StateCount]
     oldest: str
     banner: str
-    held: list[Held]
-    connections: int
+    connections: list[ConnectionLine]
+    at_risk: list[RiskLine]
     has_tours: bool
+    demo: bool
 
 
 def load() -> Overview:
-    """Five queries, however much there is."""
+    """Eight queries, however much there is."""
     now_ms = db_now()
     operations_url = reverse("admin:integrations_operation_changelist")
     numbers = dict(Operation.objects.order_by().values_list("state").annotate(Count("pk")))
     due = Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
     oldest_ms = due.aggregate(oldest=Min("due_ms"))["oldest"]
     gate = GateMode.objects.first()
-    rows = list(Connection.objects.only("label", "state", "state_reason", "hold_reason", "hold_until_ms"))
+    fields = ("label", "provider", "state", "state_reason", "hold_reason", "hold_until_ms")
+    rows = list(Connection.objects.only(*fields))
+    waiting = _by_connection(Operation.objects.filter(state__in=OPEN))
+    failed = _by_connection(Operation.objects.filter(state=State.DEAD))
     return Overview(
         now=moments.clock(moments.at_ms(now_ms), UTC),
         counts=[
@@ -77,10 +108,15 @@ def load() -> Overview:
         ],
         oldest=moments.ago(oldest_ms, UTC, now_ms) if oldest_ms is not None else "",
         banner=_banner(gate, now_ms),
-        held=[held for held in (_held(row, now_ms) for row in rows) if held],
-        connections=len(rows),
+        connections=[_line(row, now_ms, waiting.get(row.pk, 0), failed.get(row.pk, 0)) for row in rows],
+        at_risk=[_risk(tour, now_ms) for tour in tours_at_risk(moments.at_ms(now_ms), most=MOST_AT_RISK)],
         has_tours=Tour.objects.exists(),
+        demo=Tour.objects.filter(reference__startswith=DEMO).exists(),
     )
+
+
+def _by_connection(operations: QuerySet[Operation]) -> dict[int, int]:
+    return dict(operations.order_by().values_list("connection_id").annotate(Count("pk")))
 
 
 def _banner(gate: GateMode | None, now_ms: int) -> str:
@@ -91,10 +127,37 @@ def _banner(gate: GateMode | None, now_ms: int) -> str:
     return f"{wording.reason(f'gate_{gate.mode}')}. Nothing is lost: operations wait.{since}{detail}"
 
 
-def _held(row: Connection, now_ms: int) -> Held | None:
+def _line(row: Connection, now_ms: int, waiting: int, failed: int) -> ConnectionLine:
     why = ""
     if row.state != ConnectionState.ACTIVE:
-        why = f"{row.get_state_display()}. {row.state_reason}".strip()
+        why = row.state_reason
     elif row.hold_until_ms > now_ms:
         why = f"{wording.reason(row.hold_reason)}; {moments.until(row.hold_until_ms, UTC, now_ms)}"
-    return Held(row.label, reverse("admin:integrations_connection_change", args=[row.pk]), why) if why else None
+    operations_url = reverse("admin:integrations_operation_changelist")
+    return ConnectionLine(
+        label=row.label,
+        url=reverse("admin:integrations_connection_change", args=[row.pk]),
+        provider=registry.manifest(row.provider).label if row.provider in registry.slugs() else row.provider,
+        state=row.state,
+        state_words=row.get_state_display(),
+        why=why,
+        open=waiting,
+        open_url=f"{operations_url}?{urlencode({'connection': row.pk, 'state': 'open'})}",
+        failed=failed,
+        failed_url=f"{operations_url}?{urlencode({'connection': row.pk, 'state': 'dead'})}",
+    )
+
+
+def _risk(tour: AtRisk, now_ms: int) -> RiskLine:
+    zone = ZoneInfo(tour.time_zone)
+    return RiskLine(
+        label=f"{tour.reference} {tour.title}".strip(),
+        url=reverse("admin:integrations_tour_change", args=[tour.tour_id]),
+        agent=tour.agent,
+        when=f"{moments.day(tour.next_start, zone)}, {moments.clock(tour.next_start, zone, now=tour.next_start)}",
+        away=moments.duration(tour.next_start.timestamp() - now_ms / 1000),
+        stops=tour.stops,
+        state=tour.state,
+        state_words=wording.state(tour.state),
+        reason=wording.reason(tour.reason),
+    )

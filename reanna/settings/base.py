@@ -200,6 +200,7 @@ LOGGING = {
         # httpx logs whole URLs at INFO: query strings hold e-mail addresses.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
         # A line for each doorbell says nothing that the operations do not.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

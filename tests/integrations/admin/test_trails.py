@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from integrations.engine.clock import db_now
 from integrations.models import AuditEvent, Connection, GateMode, Operation, Tour
@@ -76,7 +78,7 @@ def overview(client: Client) -> Any:
 def test_an_empty_house_says_what_to_do_first(staff: Client) -> None:
     text = overview(staff).content.decode()
     assert "Connect a CRM" in text
-    assert "manage.py import_tours FILE" in text
+    assert "import a file" in text
 
 
 def test_what_is_there_is_not_asked_for(staff: Client, tour: Tour, crm_row: Connection) -> None:
@@ -115,12 +117,44 @@ def test_a_connection_that_does_not_send_is_named(staff: Client) -> None:
     ConnectionFactory(label="Held", hold_reason="day_used", hold_until_ms=db_now() + 60_000)
     ConnectionFactory(label="Needs sign-in", state="auth_needed", state_reason="401")
     ConnectionFactory(label="Fine")
-    assert [held.label for held in overview(staff).context["overview"].held] == ["Held", "Needs sign-in"]
+    lines = {line.label: line.why for line in overview(staff).context["overview"].connections}
+    assert lines["Fine"] == ""
+    assert lines["Needs sign-in"] == "401"
+    assert lines["Held"].startswith("The CRM's limit for a day is used up; not before ")
+
+
+def test_a_connection_tells_what_waits_and_what_failed(
+    staff: Client, operation_of: Callable[..., Operation], crm_row: Connection
+) -> None:
+    operation_of()
+    operation_of(place=2, state="dead")
+    operation_of(state="succeeded", kind="contact.link")
+    (line,) = overview(staff).context["overview"].connections
+    assert (line.label, line.open, line.failed) == (crm_row.label, 1, 1)
+
+
+def test_the_demo_explains_itself(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    Tour.objects.filter(pk=tour.pk).update(reference="DEMO-1")
+    text = overview(staff).content.decode()
+    assert "The demo in three steps" in text
+    steps = text[text.index("The demo in three steps") :]
+    assert steps[: steps.index("</ol>")].count("<li>") == 3
+
+
+def test_a_tour_at_risk_is_told_with_its_reason(
+    staff: Client, tour: Tour, operation_of: Callable[..., Operation]
+) -> None:
+    soon = timezone.now() + timedelta(hours=2)
+    tour.stops.update(appointment_start=soon, appointment_end=soon + timedelta(minutes=30))
+    operation_of(state="dead", reason="rejected")
+    (line,) = overview(staff).context["overview"].at_risk
+    assert (line.state, line.reason, line.stops) == ("dead", "The CRM refused it", 1)
+    assert line.away in ("1 h 59 min", "2 h")
 
 
 def test_the_first_pages_query_count_is_fixed(staff: Client, django_assert_max_num_queries: Any) -> None:
     ConnectionFactory.create_batch(5)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(12):
         overview(staff)
 
 
