@@ -23,6 +23,7 @@ from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain, r
 from integrations.transport import (
     Admitting,
     DirectWire,
+    GateUnreachable,
     GuardedTransport,
     Refused,
     Tally,
@@ -171,6 +172,8 @@ def _in_words(slug: str) -> Iterator[None]:
         why = refused.refusal.reason
         kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
         raise kind(slug, f"not asked now: {why.value}", retry_after_s=ASK_AGAIN_S) from None
+    except GateUnreachable:
+        raise Uncertain(slug, "Redis cannot be reached, so nothing may be asked", retry_after_s=ASK_AGAIN_S) from None
     except (TransportRefusal, httpx.TransportError) as error:
         raise Uncertain(slug, f"no answer: {type(error).__name__}", retry_after_s=ASK_AGAIN_S) from None
 

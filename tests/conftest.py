@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.crm import Crm, base_urls, make_connection, make_rollout_connection
+from integrations.models import Connection
+from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_rollout_connection
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -68,6 +69,15 @@ def each_crm(request: pytest.FixtureRequest) -> Crm:
     """One after the other."""
     found: Crm = request.getfixturevalue("crm" if request.param == "gohighlevel" else "rollout_crm")
     return found
+
+
+@pytest.fixture
+def giving(crm: Crm) -> Crm:
+    """`crm`, where appointments and tasks are given to the agents' users."""
+    crm.sandbox.account(users=AGENT_USERS)
+    Connection.objects.update(assigns=True)
+    crm.connection.refresh_from_db()
+    return crm
 
 
 @pytest.fixture

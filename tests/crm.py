@@ -32,6 +32,12 @@ ROLLOUT_CONFIG = {"client_id": ROLLOUT_CLIENT, "consumer": ROLLOUT_CONSUMER, "cr
 
 _numbers = itertools.count(1)
 
+AGENT_USERS = [
+    {"id": "user_ann", "name": "Ann Agent", "email": "ann@brokerage.example"},
+    {"id": "user_bob", "name": "Bob Broker", "email": "bob@brokerage.example"},
+]
+"""Logins at the CRM; the first is that of the agent of `make_tour`."""
+
 
 def make_connection(**values: Any) -> Connection:
     """The sandbox's account, connected for the whole brokerage."""

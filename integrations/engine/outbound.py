@@ -59,6 +59,8 @@ def drain(engine: Engine, connection_id: int) -> Drained:
     batch = claims.claim(connection_id, owner, limit, engine.lease_ms, before)
     if not batch:
         return result
+    # Read once the rows are ours: whoever changes it later finds them in hand, and plans them anew.
+    connection.refresh_from_db(fields=["assigns"])
     engine.observe("after_claim")
     full = len(batch) == limit
     with engine.held(owner, batch) as heart:

@@ -19,22 +19,22 @@ from integrations.providers import registry
 from integrations.providers.base import ConfigField, Manifest
 from integrations.tasks import ring_after_commit
 
-from . import audit
+from . import audit, unmapped
 from .audit import Changes
 from .people import changes_of
-from .routes import RoutingFacts, follow
+from .routes import RoutingFacts, follow, regive
 from .values import clean_text, clean_value
 
 Data = Mapping[str, Any]
-_PLAIN = ("label", "scope", "sync_from")
+_PLAIN = ("label", "scope", "sync_from", "assigns")
 MAX_CONFIG, MAX_SECRET = 200, 8000
 
 
 def create_connection(provider: str, data: Data, *, now: datetime, actor: str, via: str) -> Connection:
     """A new, active connection; the tours it reaches are planned at once.
 
-    `data`: label, scope, office_id, agent_id, sync_from (default: `now`), limit_overrides, and the manifest's fields
-    by name. Raises ValidationError naming each field.
+    `data`: label, scope, office_id, agent_id, sync_from (default: `now`), assigns, limit_overrides, and the manifest's
+    fields by name. Raises ValidationError naming each field.
     """
     manifest = _manifest(provider)
     cleaned = _Cleaned(manifest, {"sync_from": now, **data}, Connection(provider=provider), new=True)
@@ -61,7 +61,8 @@ def update_connection(
     """Change what is given; whether anything was. Secrets: blank keeps, `forget_secrets` names those to remove.
 
     New secrets end a state of `auth_needed`. Tours that the change brings in are planned, those it leaves out are
-    cancelled at the CRM. Raises ValidationError naming each field, Connection.DoesNotExist.
+    cancelled at the CRM. `assigns`: on, the upcoming showings are given to their agents' users; off, what waits for a
+    user is sent without one. Raises ValidationError naming each field, Connection.DoesNotExist.
     """
     with transaction.atomic():
         connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
@@ -83,7 +84,11 @@ def update_connection(
             return False
         _save(connection, [*changes, "updated_at"])
         _audit_update(connection, changes, new_secrets, gone, actor=actor, via=via, reason=reason)
+        if changes.get("assigns") == (True, False):
+            unmapped.release(connection_id=connection.pk)
         ring_after_commit(connection.pk)
+    if changes.get("assigns") == (False, True):
+        regive(connection_id)
     follow(connection_id, before=before)
     return True
 

@@ -9,6 +9,7 @@ from django.db.models import ProtectedError
 
 from integrations.models import (
     Agent,
+    AgentUser,
     Connection,
     Contact,
     ExternalRef,
@@ -60,6 +61,7 @@ def delete_agent(agent_id: int, *, actor: str, via: str) -> None:
     """Delete an agent without tours and connections. Raises NotPossible, Agent.DoesNotExist."""
     with transaction.atomic():
         agent = Agent.objects.select_for_update().get(pk=agent_id)
+        AgentUser.objects.filter(agent=agent).delete()
         _delete("agent.delete", agent, "This agent has tours or connections. Untick “active” instead.", actor, via)
 
 
@@ -74,6 +76,7 @@ def delete_connection(connection_id: int, *, actor: str, via: str) -> None:
     """Delete a connection that was never used. Raises NotPossible, Connection.DoesNotExist."""
     with transaction.atomic():
         connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
+        AgentUser.objects.filter(connection=connection).delete()
         reason = "This connection has operations or links to CRM records. Disable it instead."
         _delete("connection.delete", connection, reason, actor, via)
 

@@ -1,4 +1,4 @@
-"""When a connection changes whom it serves: planning what joins it, and the end of what leaves it."""
+"""When a connection changes whom it serves: planning what joins, the end of what leaves, and whose the rest is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from integrations.models import Agent, Connection, ConnectionState, LeftOut, Operation, Tour, TourStop
-from integrations.routing import TourFacts, connections_for
+from integrations.models import CLAIMABLE, Agent, Connection, ConnectionState, LeftOut, Operation, Tour, TourStop
+from integrations.routing import LeftOutReasons, TourFacts, connections_for, why_left_out
 
 from . import planning
 from .tour_saving import lock_tours
@@ -98,11 +99,60 @@ def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
     return len(tour_ids)
 
 
+def upcoming(connection: Connection, *, agent_id: int | None = None) -> list[TourStop]:
+    """Showings from now on, of one agent or all, that the CRM may show under another user than it should.
+
+    Left out is what was not sent yet: its request names whoever is right when its turn comes. Tours and their agents
+    are loaded.
+    """
+    planned = Operation.objects.filter(connection=connection, kind="appointment.sync", entity_type="stop")
+    unsent = planned.filter(state__in=CLAIMABLE, in_doubt=False)
+    stops = TourStop.objects.live().filter(appointment_start__gte=timezone.now(), tour__archived_at__isnull=True)
+    if agent_id is not None:
+        stops = stops.filter(tour__agent_id=agent_id)
+    stops = stops.filter(pk__in=planned.values("entity_id")).exclude(pk__in=unsent.values("entity_id"))
+    left_out = _left_out(connection.pk)
+    return [
+        stop
+        for stop in stops.select_related("tour__agent").order_by("tour_id", "pk")
+        if connections_for(stop.tour, [connection], left_out)[0].included
+        and not why_left_out(left_out, connection.pk, ("stop", stop.pk))
+    ]
+
+
+def _left_out(connection_id: int) -> LeftOutReasons:
+    """All that people keep out of this CRM."""
+    rows = LeftOut.objects.filter(connection=connection_id).values_list("entity_type", "entity_id", "reason")
+    return {(connection_id, kind, pk): reason for kind, pk, reason in rows}
+
+
+def regive(connection_id: int, *, agent_id: int | None = None) -> int:
+    """After it changed whose an agent's (or everyone's) showings are there: plan the upcoming ones anew. How many.
+
+    To be called after the change is committed; short transactions of some tours each. Nothing where the connection
+    gives nothing to anybody. Raises Connection.DoesNotExist.
+    """
+    connection = Connection.objects.defer("secrets").get(pk=connection_id)
+    if connection.state == ConnectionState.DISABLED or not connection.assigns:
+        return 0
+    stops: dict[int, list[int]] = {}
+    for stop in upcoming(connection, agent_id=agent_id):
+        stops.setdefault(stop.tour_id, []).append(stop.pk)
+    tour_ids = list(stops)
+    for at in range(0, len(tour_ids), _BATCH):
+        batch = tour_ids[at : at + _BATCH]
+        with transaction.atomic():
+            tours = lock_tours(pk__in=batch)
+            concerned = [pk for tour_id in batch for pk in stops[tour_id]]
+            TourStop.objects.filter(pk__in=concerned).update(version=F("version") + 1)
+            planning.plan_tours(tours)
+    return sum(map(len, stops.values()))
+
+
 def _turned(before: RoutingFacts | None, after: RoutingFacts) -> Iterator[tuple[int, bool]]:
     """(tour id, whether it joins) of each tour in use whose route differs."""
     # What people left out stays out, whatever the connection serves.
-    kept_out = LeftOut.objects.filter(connection=after.pk).values_list("entity_type", "entity_id", "reason")
-    left_out = {(after.pk, kind, pk): reason for kind, pk, reason in kept_out}
+    left_out = _left_out(after.pk)
     rows = Tour.objects.filter(archived_at__isnull=True).order_by("pk")
     for row in rows.values_list("pk", "starts_at", "agent_id", "agent__office_id", "buyer_id"):
         tour = TourFacts(*row)

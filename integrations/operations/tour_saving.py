@@ -16,7 +16,7 @@ from django.db import transaction
 
 from integrations.models import AuditEvent, ImportItem, ImportRun, Operation, Tour, TourStatus, TourStop
 
-from . import audit, planning
+from . import audit, planning, unmapped
 from .audit import Changes, Who
 from .people import People, changes_of
 from .validation import StopInput, TourInput
@@ -122,6 +122,9 @@ def settle(
     joined = [saved.tour for saved in changed if not saved.created and _ROUTED_BY & saved.changes.keys()]
     if joined:
         made += planning.plan_feedback_of(joined)
+    handed_over = [saved.tour for saved in changed if not saved.created and "agent" in saved.changes]
+    if handed_over:
+        unmapped.release(handed_over)
     return made
 
 

@@ -13,26 +13,13 @@ from integrations.operations import operations as verbs
 from integrations.operations.audit import Who
 from integrations.operations.feedback import save_feedback
 from integrations.operations.validation import FeedbackInput
-from tests.crm import Crm, make_tour, move
+from tests.crm import AGENT_USERS, Crm, make_tour, move
 from tests.openapi import validate_request
 from tests.sandbox_server import TOKEN
 
-USERS = [
-    {"id": "user_ann", "name": "Ann Agent", "email": "ann@brokerage.example"},
-    {"id": "user_bob", "name": "Bob Broker", "email": "bob@brokerage.example"},
-]
 AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 HOUR_MS = 3_600_000
 POST_APPOINTMENT = {"method": "POST", "path": "/calendars/events/appointments"}
-
-
-@pytest.fixture
-def giving(crm: Crm) -> Crm:
-    """A connection that gives appointments and tasks to the agents' users."""
-    crm.sandbox.account(users=USERS)
-    Connection.objects.update(assigns=True)
-    crm.connection.refresh_from_db()
-    return crm
 
 
 @pytest.fixture
@@ -227,7 +214,7 @@ def test_a_cancelled_stop_is_cancelled_there_without_a_user(giving: Crm, tour: T
 def test_a_user_who_left_does_not_stand_in_the_way_of_a_cancellation(giving: Crm, tour: Tour) -> None:
     mapped(giving, tour.agent)
     giving.sync(tour)
-    giving.sandbox.account(users=USERS[1:])
+    giving.sandbox.account(users=AGENT_USERS[1:])
     cancelled(tour.stops.earliest("sequence"))
     giving.sync(tour)
     assert (giving.operation().state, "assignedUserId" in giving.requests("PUT")[0]["body"]) == ("succeeded", False)
