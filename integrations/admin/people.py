@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from integrations.models import Agent, Contact, Office
-from integrations.operations import audit, deletion
+from integrations.operations import archiving, audit, deletion
 from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
-from integrations.operations.routes import follow_agent
+from integrations.operations.refusals import NotPossible
+from integrations.operations.routes import follow_agent, follow_agent_name
 from integrations.operations.validation import clean_contact
 
 from .choosing import one_of
 from .forms_page import FormPage
-from .pages import ArchivedFilter, Deletable, who
+from .pages import ArchivedFilter, Deletable, Question, ReasonForm, ask, view_path, who
 from .plain_forms import field_of, plain_field, shown, typed
 
 CONTACT_NAMES = ("first_name", "last_name", "email", "phone")
@@ -72,6 +75,9 @@ class AgentAdmin(Audited):
             pk, before = obj.pk, form.initial.get("office")
             # Tours are replanned in short transactions of their own, once the move is stored.
             transaction.on_commit(lambda: _follow(pk, before))
+        if change and "name" in form.changed_data:
+            named = obj.pk
+            transaction.on_commit(lambda: _follow_name(named))
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_foreignkey(db_field, request, **{**kwargs, "widget": one_of(db_field)})
@@ -79,6 +85,10 @@ class AgentAdmin(Audited):
 
 def _follow(agent_id: int, office_before: int | None) -> None:
     follow_agent(agent_id, office_before=office_before)
+
+
+def _follow_name(agent_id: int) -> None:
+    follow_agent_name(agent_id)
 
 
 class ContactForm(forms.Form):
@@ -114,4 +124,44 @@ class ContactAdmin(FormPage, Deletable):
         return save_contact(cleaned, actor=by.actor, via=by.via, contact_id=contact.pk if contact else None)
 
     def page_context(self, request: HttpRequest, contact: Contact | None) -> dict[str, Any]:
-        return {"tours": list(contact.tours.order_by("-starts_at")[:20])} if contact else {}
+        if contact is None:
+            return {}
+        may = self.has_change_permission(request, contact)
+        link = ("../unarchive/", "Bring back from the archive") if contact.archived_at else ("../archive/", "Archive")
+        return {"tours": list(contact.tours.order_by("-starts_at")[:20]), "links": [link] if may else []}
+
+    def get_urls(self) -> list[Any]:
+        own = [
+            view_path(self, "archive", self.archive_view, "archive"),
+            view_path(self, "unarchive", self.unarchive_view, "unarchive"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def archive_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Put a buyer away who is not needed any more."""
+        says = ("The buyer leaves the lists' first view. Nothing is sent; in the CRMs the buyer stays.",)
+        return self._ask(request, object_id, "Archive buyer", says, archiving.archive_contact)
+
+    def unarchive_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Bring a buyer back."""
+        says = ("The buyer comes back as before. Nothing is sent.",)
+        return self._ask(request, object_id, "Bring back from the archive", says, archiving.unarchive_contact)
+
+    def _ask(
+        self, request: HttpRequest, object_id: str, label: str, says: tuple[str, ...], verb: Callable[..., bool]
+    ) -> HttpResponse:
+        contact = self.found(request, object_id)
+        if contact is None:
+            return self.gone(request, object_id)
+        if not self.has_change_permission(request, contact):
+            raise PermissionDenied
+
+        def act(form: forms.Form) -> str:
+            try:
+                done = verb(contact.pk, who(request, form.cleaned_data["reason"]))
+            except Contact.DoesNotExist:
+                raise NotPossible("This buyer was deleted meanwhile.") from None
+            return f"{label}: done." if done else f"{label}: nothing to do, it was so already."
+
+        question = Question(f"{label} “{contact}”?", label, says, act, form=ReasonForm)
+        return ask(self, request, contact, question, self.change_url(contact.pk))

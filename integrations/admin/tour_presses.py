@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import AuditEvent, Tour, TourStop
-from integrations.operations import one_click, undo
+from integrations.operations import deletion, one_click, tours, undo
 from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS, Pressed, Verb
 from integrations.operations.refusals import NotPossible
 
@@ -35,6 +35,8 @@ class TourPresses(Deletable):
         return [
             # Before "do/…": a record's id may hold slashes for all that Django's pattern knows.
             view_path(self, "stop/<int:stop_id>/do/<slug:verb>", self.stop_press_view, "press_stop"),
+            view_path(self, "stop/<int:stop_id>/shift/<slug:way>", self.stop_shift_view, "shift_stop"),
+            view_path(self, "stop/<int:stop_id>/delete", self.stop_delete_view, "delete_stop"),
             view_path(self, "cancel", self.cancel_view, "cancel"),
             view_path(self, "do/<slug:verb>", self.tour_press_view, "press"),
             view_path(self, "stops/<slug:verb>", self.stops_press_view, "press_stops"),
@@ -78,8 +80,7 @@ class TourPresses(Deletable):
     def stop_press_view(self, request: HttpRequest, object_id: str, stop_id: int, verb: str) -> HttpResponse:
         """One verb on one stop; asks when the stop stands in a CRM and would not any more."""
         chosen = _known(STOP_VERBS, verb)
-        tour = self._changeable(request, object_id)
-        stop = TourStop.objects.filter(pk=stop_id, tour=tour).first() if tour and stop_id < 2**63 else None
+        tour, stop = self._stop_of(request, object_id, stop_id)
         if tour is None or stop is None:
             return self.gone(request, object_id)
 
@@ -94,6 +95,42 @@ class TourPresses(Deletable):
             says = ("The appointment is cancelled in each CRM where it stands.", _undo_words())
             return self._asked(request, tour, chosen, title, says, [stop], press)
         return self._pressed(request, tour, chosen, title, press)
+
+    def stop_shift_view(self, request: HttpRequest, object_id: str, stop_id: int, way: str) -> HttpResponse:
+        """One place up or down in the tour."""
+        if way not in ("up", "down"):
+            raise Http404("There is no such action.")
+        tour, stop = self._stop_of(request, object_id, stop_id)
+        if tour is None or stop is None:
+            return self.gone(request, object_id)
+
+        def act() -> str:
+            by = who(request)
+            done = tours.shift_stop(stop.pk, earlier=way == "up", actor=by.actor, via=by.via)
+            return f"{stop.street} changed places; the CRMs follow." if done else f"{stop.street} is there already."
+
+        return self._act(request, tour, f"Move {way}", f"Move {stop.street} one place {way}?", act)
+
+    def stop_delete_view(self, request: HttpRequest, object_id: str, stop_id: int) -> HttpResponse:
+        """Delete a stop that no CRM can know of."""
+        tour, stop = self._stop_of(request, object_id, stop_id)
+        if tour is None or stop is None:
+            return self.gone(request, object_id)
+
+        def act(_form: forms.Form) -> str:
+            by = who(request)
+            try:
+                deletion.delete_stop(stop.pk, actor=by.actor, via=by.via)
+            except (Tour.DoesNotExist, TourStop.DoesNotExist):
+                raise NotPossible("It was deleted meanwhile.") from None
+            return f"{stop} was deleted."
+
+        says = (
+            "It is deleted for good, if no CRM knows of it.",
+            "A stop that a CRM may know of is refused: cancel it.",
+        )
+        question = Question(f"Delete stop {stop}?", "Delete stop", says, act, danger=True)
+        return ask(self, request, tour, question, self.change_url(tour.pk))
 
     def undo_view(self, request: HttpRequest, object_id: str, event_id: int) -> HttpResponse:
         """Take the newest change back while no CRM was told."""
@@ -118,6 +155,11 @@ class TourPresses(Deletable):
         if tour is not None and not self.has_change_permission(request, tour):
             raise PermissionDenied
         return tour
+
+    def _stop_of(self, request: HttpRequest, object_id: str, stop_id: int) -> tuple[Any, TourStop | None]:
+        tour = self._changeable(request, object_id)
+        known = tour is not None and stop_id < 2**63
+        return tour, TourStop.objects.filter(pk=stop_id, tour=tour).first() if known else None
 
     def _pressed(self, request: HttpRequest, tour: Tour, verb: Verb, title: str, press: Press) -> HttpResponse:
         def act() -> str:

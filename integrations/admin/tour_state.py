@@ -70,13 +70,17 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class StopRow:
-    """One stop and its line at each connection, in the order of `TourState.routes`; then what was said after it."""
+    """One stop and its line at each connection, in the order of `TourState.routes`; then what was said after it.
+
+    `linked`: it stands in some CRM, so it cannot be deleted.
+    """
 
     stop: TourStop
     when: str
     lines: list[Line]
     said: list[AnswerRow]
     presses: list[Press]
+    linked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
                 if said.stop_id == stop.pk
             ],
             [Press(verb, asks=verb.ends and facts.stands(stop.pk)) for verb in one_click.stop_verbs(stop, now)],
+            facts.stands(stop.pk),
         )
         for stop in stops
     ]

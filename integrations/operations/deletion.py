@@ -16,12 +16,13 @@ from integrations.models import (
     Feedback,
     Office,
     Operation,
+    OperationDependency,
     Tour,
     TourStop,
 )
 
 from . import audit
-from .refusals import NotPossible
+from .refusals import ARCHIVED, NotPossible
 
 _TYPES: dict[type[models.Model], str] = {Contact: "contact", TourStop: "stop", Tour: "tour"}
 
@@ -41,12 +42,29 @@ def delete_tour(tour_id: int, *, actor: str, via: str) -> None:
 
 
 def delete_stop(stop_id: int, *, actor: str, via: str) -> None:
-    """Delete a stop no one outside knows of. Raises NotPossible, TourStop.DoesNotExist."""
+    """Delete a stop that no worker ever had in hand; what waits for it goes too. Audited at its tour.
+
+    Raises NotPossible, TourStop.DoesNotExist.
+    """
     with transaction.atomic():
+        tour = Tour.objects.select_for_update().get(stops=stop_id)
         stop = TourStop.objects.select_for_update().get(pk=stop_id)
-        _refuse("This stop", "Cancel it instead.", _traces(TourStop, [stop_id]), _said([stop_id]))
-        audit.record("stop.delete", stop, actor=actor, via=via)
+        if tour.archived_at is not None:
+            raise NotPossible(ARCHIVED)
+        _refuse("This stop", "Cancel it instead.", 0 if _forget_stop(stop_id) else 1, _said([stop_id]))
+        audit.record("stop.delete", tour, actor=actor, via=via, before={f"stop {stop.sequence}": str(stop)})
         stop.delete()
+
+
+def _forget_stop(stop_id: int) -> bool:
+    """Takes the stop's operations away, if none was ever claimed (its token says so) and no CRM was asked about it."""
+    mine = {"entity_type": "stop", "entity_id": stop_id}
+    rows = list(Operation.objects.select_for_update(of=("self",)).filter(**mine).order_by("pk"))
+    if any(row.token for row in rows) or ExternalRef.objects.filter(**mine).exists():
+        return False
+    OperationDependency.objects.filter(operation__in=rows).delete()
+    Operation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return True
 
 
 def delete_contact(contact_id: int, *, actor: str, via: str) -> None:

@@ -31,7 +31,7 @@ from integrations.models import (
 )
 
 from .audit import Who
-from .refusals import NotPossible
+from .refusals import ARCHIVED, NotPossible
 from .tour_saving import Saved, change_stop
 from .tours import change_tour, finish, locked
 
@@ -92,7 +92,7 @@ def why_not(verb: Verb, stop: TourStop, now: datetime) -> str:
     """Why a verb does not apply to a stop now; empty when it does."""
     tour = stop.tour
     if tour.archived_at is not None:
-        return "The tour is archived; bring it back from the archive first."
+        return ARCHIVED
     if tour.status not in _SHOWN:
         return f"The tour is {tour.get_status_display().lower()}."
     if getattr(stop, verb.field) == verb.value:
@@ -120,7 +120,7 @@ def tour_verbs(tour: Tour, stops: Sequence[TourStop], now: datetime) -> list[Ver
 def why_not_tour(verb: Verb, tour: Tour, stops: Sequence[TourStop], now: datetime) -> str:
     """Why a verb does not apply to a tour now; empty when it does."""
     if tour.archived_at is not None:
-        return "The tour is archived; bring it back from the archive first."
+        return ARCHIVED
     if verb is COMPLETE:
         if tour.status not in _STANDING:
             return f"The tour is {tour.get_status_display().lower()}."

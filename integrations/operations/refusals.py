@@ -5,3 +5,6 @@ from __future__ import annotations
 
 class NotPossible(Exception):
     """What was asked cannot be done as things stand; the text says why and what to do instead."""
+
+
+ARCHIVED = "This tour is archived; bring it back from the archive first."

@@ -84,6 +84,16 @@ def follow_agent(agent_id: int, *, office_before: int | None) -> int:
     return _replan(list(tours.order_by("pk").values_list("pk", flat=True)), connections)
 
 
+def follow_agent_name(agent_id: int) -> int:
+    """After an agent's name changed: plan the tours that are not over anew, for some CRMs show it. How many.
+
+    To be called after the change is committed. A CRM that does not show the name is sent nothing.
+    """
+    tours = Tour.objects.filter(agent_id=agent_id, archived_at__isnull=True, status__in=("scheduled", "in_progress"))
+    connections = list(Connection.objects.exclude(state=ConnectionState.DISABLED).defer("secrets"))
+    return _replan(list(tours.order_by("pk").values_list("pk", flat=True)), connections)
+
+
 def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
     for at in range(0, len(tour_ids), _BATCH):
         with transaction.atomic():

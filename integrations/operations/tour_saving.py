@@ -19,6 +19,7 @@ from integrations.models import AuditEvent, ImportItem, ImportRun, Operation, To
 from . import audit, planning, unmapped
 from .audit import Changes, Who
 from .people import People, changes_of
+from .refusals import ARCHIVED
 from .validation import StopInput, TourInput
 
 NOT_STANDING = (TourStatus.DRAFT, TourStatus.CANCELLED)
@@ -61,7 +62,7 @@ def save_tour(data: TourInput, *, actor: str, via: str, reason: str = "") -> Sav
     """Create the tour, or change the one of that reference; its stops too, by sequence.
 
     Stops that are not spoken of stay (cancel them with `set_stop_status`). Raises ValidationError when a change would
-    break a rule between fields that only the stored row shows.
+    break a rule between fields that only the stored row shows, or the tour is archived.
     """
     return save_tours([data], actor=actor, via=via, reason=reason)[0]
 
@@ -88,6 +89,8 @@ def save_tours(
         _write(results)
         for item, saved in zip(inputs, results, strict=True):
             _further_buyers(item, saved, people)
+            if saved.changed and not saved.created and _archived_before(saved):
+                raise ValidationError(ARCHIVED)  # nothing of this transaction stays
         people.store_filled(who)
         _remember(results, people, import_run)
         settle(results, who, import_run=import_run)
@@ -188,6 +191,17 @@ def _people_of(item: TourInput, saved: Saved, people: People) -> dict[str, Any]:
     for buyer in item.further_buyers or ():
         people.buyer(buyer)  # so that who is missing is created together with the others
     return found
+
+
+def _archived_before(saved: Saved) -> bool:
+    return saved.tour.archived_at is not None and "archived_at" not in saved.changes
+
+
+def left_archived(references: Iterable[str]) -> set[str]:
+    """Which of these tours an import must leave as they are: archived, and not by an undo of an import."""
+    tours = list(Tour.objects.filter(reference__in=list(references), archived_at__isnull=False))
+    revived = _undone(tours)
+    return {tour.reference for tour in tours if tour.pk not in revived}
 
 
 def _undone(tours: Sequence[Tour]) -> frozenset[int]:

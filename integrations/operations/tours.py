@@ -27,7 +27,7 @@ from integrations.models import (
 from . import audit
 from .audit import Who
 from .people import changes_of
-from .refusals import NotPossible
+from .refusals import ARCHIVED, NotPossible
 from .tour_saving import Saved, change_stop, lock_stops, lock_tours, save_tour, save_tours, settle, store
 
 __all__ = [
@@ -45,11 +45,13 @@ __all__ = [
     "set_stop_outcome",
     "set_stop_status",
     "set_tour_status",
+    "shift_stop",
     "unarchive_tour",
 ]
 
 _UNFINISHED = (TourStatus.SCHEDULED, TourStatus.IN_PROGRESS)
 _BATCH = 100
+_ASIDE = 32_000
 
 
 def move_stop(stop_id: int, *, start: datetime, end: datetime, actor: str, via: str, reason: str = "") -> bool:
@@ -75,13 +77,40 @@ def set_stop_outcome(stop_id: int, outcome: str, *, actor: str, via: str, reason
 def change_stop_values(
     stop_id: int, values: dict[str, Any], *, actor: str, via: str, reason: str = "", verb: str = "stop.update"
 ) -> bool:
-    """Cleaned values (`clean_stop(partial=True)`) onto one stop. Raises TourStop.DoesNotExist, ValidationError."""
+    """Cleaned values (`clean_stop(partial=True)`) onto one stop.
+
+    Raises TourStop.DoesNotExist, ValidationError, NotPossible when its tour is archived.
+    """
     with transaction.atomic():
         tour_id = TourStop.objects.values_list("tour_id", flat=True).get(pk=stop_id)
         saved = locked(tour_id)
         stop = next(stop for stop in saved.stored if stop.pk == stop_id)
         change_stop(saved, stop, values)
+        if saved.changed and saved.tour.archived_at is not None:
+            raise NotPossible(ARCHIVED)
         return finish(saved, Who(actor, via, reason), verb)
+
+
+def shift_stop(stop_id: int, *, earlier: bool, actor: str, via: str, reason: str = "") -> bool:
+    """Change places with the stop before (or after) it; False at the end. Times stay as they are.
+
+    Raises TourStop.DoesNotExist, NotPossible when the tour is archived.
+    """
+    with transaction.atomic():
+        saved = locked(TourStop.objects.values_list("tour_id", flat=True).get(pk=stop_id))
+        if saved.tour.archived_at is not None:
+            raise NotPossible(ARCHIVED)
+        order = sorted(saved.stored, key=lambda stop: stop.sequence)
+        place = next(place for place, stop in enumerate(order) if stop.pk == stop_id)
+        other = place - 1 if earlier else place + 1
+        if not 0 <= other < len(order):
+            return False
+        first, second = order[place], order[other]
+        swapped = ((first, second.sequence), (second, first.sequence))
+        for aside, (stop, sequence) in enumerate(swapped, start=_ASIDE):
+            TourStop.objects.filter(pk=stop.pk).update(sequence=aside)  # a place is never taken twice
+            change_stop(saved, stop, {"sequence": sequence})
+        return finish(saved, Who(actor, via, reason), "stop.reorder")
 
 
 def set_tour_status(tour_id: int, status: str, *, actor: str, via: str, reason: str = "") -> bool:
@@ -90,7 +119,7 @@ def set_tour_status(tour_id: int, status: str, *, actor: str, via: str, reason: 
     with transaction.atomic():
         saved = locked(tour_id)
         if saved.tour.archived_at is not None and saved.tour.status != status:
-            raise NotPossible("This tour is archived; bring it back from the archive first.")
+            raise NotPossible(ARCHIVED)
         return change_tour(saved, {"status": status}, Who(actor, via, reason), f"tour.{status}")
 
 

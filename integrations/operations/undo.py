@@ -18,7 +18,7 @@ from integrations.engine.claims import columns_of, row_of
 from integrations.models import Attempt, AuditEvent, Operation, State, Tour, TourStop
 
 from .audit import Who
-from .refusals import NotPossible
+from .refusals import ARCHIVED, NotPossible
 from .tour_saving import Saved, change_stop
 from .tours import finish, locked
 
@@ -49,7 +49,7 @@ def refusal(event: AuditEvent, tour: Tour, stops: list[TourStop]) -> str:
     if not can_be_meant(event):
         return "This change has no undo."
     if tour.archived_at is not None:
-        return "The tour is archived; bring it back from the archive first."
+        return ARCHIVED
     sent = _sent(event, tour, stops)
     return f"{sent} was told already. {INSTEAD}" if sent else ""
 

@@ -80,6 +80,10 @@ class Staging:
         rows = self._db.execute("SELECT ref FROM head WHERE bad ORDER BY first_line LIMIT ?", (limit,))
         return [ref for (ref,) in rows]
 
+    def heads(self) -> Iterator[tuple[str, int]]:
+        """(reference, first line) of the good groups, in the file's order."""
+        yield from self._db.execute("SELECT ref, first_line FROM head WHERE NOT bad ORDER BY first_line")
+
     def count(self, *, bad: bool) -> int:
         found: tuple[int] = self._db.execute("SELECT COUNT(*) FROM head WHERE bad = ?", (int(bad),)).fetchone()
         return found[0]

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 
 from integrations.models import LIVE_STATUSES, ImportRun
 from integrations.models.localtime import wall_time
+from integrations.operations.tour_saving import left_archived
 from integrations.operations.tours import save_tours
 from integrations.operations.validation import AgentInput, ContactInput, TourInput, clean_stop, clean_tour, clean_zone
 
@@ -36,6 +37,7 @@ _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 _TOUR_KEYS = tuple(_OURS.get(name, name) for name in TOUR_COLUMNS)
 _STOP_KEYS = tuple(_OURS.get(name, name) for name in STOP_COLUMNS)
 _SPLIT = len(TOUR_COLUMNS)
+_AT_ONCE = 500
 
 Report = Callable[[Problem], None]
 
@@ -55,7 +57,20 @@ def check(rows: Iterator[Row], staging: Staging, error: Report, warning: Report)
         bad += bool(problems)
     for agent, line, label, other, other_label in staging.overlaps():
         warning(Problem(line, "appointment_start", f"{agent} is at {other_label} (line {other}) when {label} begins."))
+    for ref, line in _archived(staging):
+        warning(Problem(line, "tour_ref", f"{ref} is archived and stays as it is; bring it back to import it."))
     return total, bad
+
+
+def _archived(staging: Staging) -> Iterator[tuple[str, int]]:
+    """(reference, first line) of the tours that stay as they are, some hundred references a query."""
+    lines: dict[str, int] = {}
+    for ref, line in staging.heads():
+        lines[ref] = line
+        if len(lines) == _AT_ONCE:
+            yield from ((ref, lines[ref]) for ref in sorted(left_archived(lines), key=lines.__getitem__))
+            lines.clear()
+    yield from ((ref, lines[ref]) for ref in sorted(left_archived(lines), key=lines.__getitem__))
 
 
 def _check(row: Row, staging: Staging) -> Iterator[Problem]:
@@ -116,8 +131,10 @@ def _facts(tour: TourInput) -> list[str]:
 
 def apply(groups: Sequence[Group], run: ImportRun, *, actor: str, via: str) -> Tally:
     """Second pass, one transaction's worth: create or change these tours."""
-    inputs = [read_group(group) for group in groups]
-    return Tally.of(save_tours(inputs, actor=actor, via=via, reason=f"import {run.pk}", import_run=run))
+    left = left_archived(group.ref for group in groups)
+    inputs = [read_group(group) for group in groups if group.ref not in left]
+    saved = save_tours(inputs, actor=actor, via=via, reason=f"import {run.pk}", import_run=run)
+    return Tally.of(saved) + Tally(unchanged=len(left))
 
 
 def read_group(group: Group) -> TourInput:

@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from integrations.models import Agent, AuditEvent, Contact, Office, Operation, Tour
+from integrations.models import Agent, AuditEvent, Connection, Contact, Office, Operation, Tour
+from integrations.operations import planning
 from tests.factories import AgentFactory, ConnectionFactory, ContactFactory, OfficeFactory
-from tests.integrations.admin.browsing import page
+from tests.integrations.admin.browsing import messages_of, page
 
 
 def url(model: str, name: str, *args: Any) -> str:
@@ -139,3 +140,39 @@ def test_hostile_names_are_shown_as_texts(staff: Client) -> None:
     buyer = ContactFactory(first_name="<img src=x>", last_name="<b>")
     text = page(staff, "contact_changelist") + page(staff, "contact_change", buyer.pk)
     assert [tag for tag in ("<img src=x>", "<b>") if tag in text] == []
+
+
+def test_a_renamed_agents_tours_are_planned_anew(
+    staff: Client, tour: Tour, crm_row: Connection, django_capture_on_commit_callbacks: Any
+) -> None:
+    planning.plan_tour(tour)
+    agent = tour.agent
+    with django_capture_on_commit_callbacks(execute=True):
+        staff.post(url("agent", "change", agent.pk), agent_data(name="Anne New", email=agent.email))
+    assert list(Operation.objects.filter(version=2).values_list("kind", "state")) == [
+        ("appointment.sync", "pending"),
+        ("appointment.sync", "pending"),
+    ]
+
+
+def test_a_buyer_is_archived_and_brought_back(staff: Client) -> None:
+    buyer = ContactFactory()
+    assert 'href="../archive/"' in page(staff, "contact_change", buyer.pk)
+    assert staff.get(url("contact", "archive", buyer.pk)).status_code == 200
+    assert Contact.objects.get().archived_at is None
+    answer = staff.post(url("contact", "archive", buyer.pk), {"reason": "moved away"})
+    assert messages_of(answer) == ["Archive buyer: done."]
+    assert Contact.objects.get().archived_at is not None
+    assert 'href="../unarchive/"' in page(staff, "contact_change", buyer.pk)
+    staff.post(url("contact", "unarchive", buyer.pk))
+    assert Contact.objects.get().archived_at is None
+    assert list(AuditEvent.objects.order_by("id").values_list("verb", "reason")) == [
+        ("contact.archive", "moved away"),
+        ("contact.unarchive", ""),
+    ]
+
+
+def test_a_buyer_with_a_standing_tour_is_not_archived(staff: Client, tour: Tour) -> None:
+    answer = staff.post(url("contact", "archive", tour.buyer_id))
+    assert "Tour T-100 of this buyer still stands" in answer.content.decode()
+    assert Contact.objects.get().archived_at is None

@@ -176,3 +176,30 @@ def test_buttons_and_undo_cost_a_fixed_number_of_queries(
     page(staff, "tour_change", stop.tour_id)
     with django_assert_max_num_queries(13):
         page(staff, "tour_change", stop.tour_id)
+
+
+def test_stops_change_places_at_one_press(staff: Client, stop: TourStop) -> None:
+    text = page(staff, "tour_change", stop.tour_id)
+    assert f"../stop/{stop.pk}/shift/down/" in text
+    assert f"../stop/{stop.pk}/shift/up/" not in text
+    answer = staff.post(at("shift_stop", stop.tour, stop.pk, "down"))
+    assert messages_of(answer) == ["1 Elm St changed places; the CRMs follow."]
+    assert TourStop.objects.get(pk=stop.pk).sequence == 2
+    assert staff.post(at("shift_stop", stop.tour, stop.pk, "away")).status_code == 404
+
+
+def test_a_stop_no_crm_knows_of_is_deleted_after_asking(staff: Client, stop: TourStop) -> None:
+    assert f'href="../stop/{stop.pk}/delete/"' in page(staff, "tour_change", stop.tour_id)
+    assert staff.get(at("delete_stop", stop.tour, stop.pk)).status_code == 200
+    assert TourStop.objects.count() == 2
+    answer = staff.post(at("delete_stop", stop.tour, stop.pk))
+    assert messages_of(answer) == ["1 Elm St (1) was deleted."]
+    assert TourStop.objects.get().sequence == 2
+
+
+def test_a_stop_a_crm_knows_of_is_not_deleted(staff: Client, stop: TourStop, crm_row: Connection) -> None:
+    linked(crm_row, "stop", stop.pk, "appt_7")
+    assert f'href="../stop/{stop.pk}/delete/"' not in page(staff, "tour_change", stop.tour_id)
+    answer = staff.post(at("delete_stop", stop.tour, stop.pk))
+    assert "This stop is known to a CRM" in answer.content.decode()
+    assert TourStop.objects.count() == 2

@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection as database
 
 from integrations.models import AuditEvent, Connection, Operation, TourStop
-from integrations.operations import connections
-from integrations.operations.routes import Reach, RoutingFacts, follow, follow_agent, reach
+from integrations.operations import connections, planning
+from integrations.operations.routes import Reach, RoutingFacts, follow, follow_agent, follow_agent_name, reach
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -258,3 +258,16 @@ def test_a_connection_whose_secrets_cannot_be_read_can_be_paused_and_given_new_o
     assert connections.update_connection(connection.pk, {"token": "pit-new-token"}, **BY)
     connection.refresh_from_db()
     assert connection.secrets == {"token": "pit-new-token"}
+
+
+def test_a_new_name_of_an_agent_is_planned_for_tours_that_are_not_over() -> None:
+    make.ConnectionFactory()
+    agent = make.AgentFactory()
+    tours = [make.TourFactory(agent=agent, status=status) for status in ("scheduled", "completed", "cancelled")]
+    stops = [make.TourStopFactory(tour=tour) for tour in [*tours, make.TourFactory()]]
+    planning.plan_tours([stop.tour for stop in stops])
+
+    assert follow_agent_name(agent.pk) == 1
+
+    syncs = Operation.objects.filter(kind="appointment.sync", version=2)
+    assert list(syncs.values_list("entity_id", flat=True)) == [stops[0].pk]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from integrations.models import Agent, AuditEvent, Connection, Contact, Office, Tour, TourStop
-from integrations.operations import deletion
+from integrations.models import Agent, AuditEvent, Connection, Contact, Office, Operation, Tour, TourStop
+from integrations.operations import deletion, planning, tours
 from integrations.operations.refusals import NotPossible
 from tests import factories as make
 
@@ -36,7 +36,7 @@ def test_a_tour_nobody_knows_of_is_deleted_with_its_stops() -> None:
 @pytest.mark.parametrize("trace", [make.OperationFactory, make.ExternalRefFactory])
 def test_what_a_crm_may_know_is_cancelled_not_deleted(trace: Any) -> None:
     stop = make.TourStopFactory()
-    trace(entity_type="stop", entity_id=stop.pk)
+    trace(entity_type="stop", entity_id=stop.pk, **({"token": 1} if trace is make.OperationFactory else {}))
 
     assert _refused(deletion.delete_tour, stop.tour_id) == (
         "This tour is known to a CRM or has operations, so it cannot be deleted. Cancel it, then archive it."
@@ -59,6 +59,26 @@ def test_a_stop_nobody_knows_of_is_deleted() -> None:
     deletion.delete_stop(stop.pk, **BY)
 
     assert (TourStop.objects.count(), Tour.objects.count()) == (0, 1)
+
+
+def test_a_stop_that_no_worker_had_in_hand_is_deleted_with_what_waits() -> None:
+    make.ConnectionFactory()
+    stop = make.TourStopFactory()
+    planning.plan_tour(stop.tour)
+    tours.set_stop_status(stop.pk, "pending", **BY)
+
+    deletion.delete_stop(stop.pk, **BY)
+
+    assert TourStop.objects.count() == 0
+    assert list(Operation.objects.values_list("kind", "state")) == [("contact.link", "pending")]
+    event = AuditEvent.objects.latest("id")
+    assert (event.verb, event.object_id, event.before) == ("stop.delete", stop.tour_id, {"stop 1": str(stop)})
+
+
+def test_a_stop_of_an_archived_tour_is_kept() -> None:
+    stop = make.TourStopFactory(tour=make.TourFactory(archived_at=make.START))
+
+    assert "archived" in _refused(deletion.delete_stop, stop.pk)
 
 
 def test_people_in_use_are_kept() -> None:

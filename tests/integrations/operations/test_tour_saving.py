@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -250,3 +251,20 @@ def test_a_tour_that_moves_to_another_agent_leaves_the_first_ones_connection() -
 
     rows = Operation.objects.filter(kind="appointment.sync").order_by("pk").values_list("connection", "version")
     assert list(rows) == [(of_ann.pk, 1), (of_ann.pk, 2), (of_omar.pk, 2)]
+
+
+def test_an_archived_tour_is_not_changed() -> None:
+    save_tour(_tour(_stop(1)), actor="ann", via="api")
+    Tour.objects.update(archived_at=START)
+    other = make.ContactFactory()
+
+    for changed in (_tour(_stop(1), title="Other"), _tour(_stop(1), _stop(2)), _tour(_stop(1, city="Davis"))):
+        with pytest.raises(ValidationError, match="This tour is archived; bring it back from the archive first"):
+            save_tour(changed, actor="ann", via="api")
+    with pytest.raises(ValidationError, match="archived"):
+        save_tour(replace(_tour(), further_buyers=(other.pk,)), actor="ann", via="api")
+
+    tour = Tour.objects.get()
+    assert (tour.title, tour.stops.count(), tour.further_buyers.count()) == ("Two homes", 1, 0)
+    assert not save_tour(_tour(_stop(1)), actor="ann", via="api").changed
+    assert AuditEvent.objects.count() == 1

@@ -139,6 +139,34 @@ def test_a_cancelled_tour_is_archived_and_brought_back(stop: TourStop) -> None:
     assert _syncs() == [1, 2]
 
 
+def test_stops_change_places() -> None:
+    make.ConnectionFactory()
+    tour = make.TourFactory()
+    first, second, third = (make.TourStopFactory(tour=tour, sequence=place) for place in (1, 2, 5))
+    planning.plan_tour(tour)
+
+    assert tours.shift_stop(third.pk, earlier=True, **BY)
+
+    order = list(tour.stops.order_by("sequence").values_list("pk", "sequence", "version"))
+    assert order == [(first.pk, 1, 1), (third.pk, 2, 2), (second.pk, 5, 2)]
+    assert _syncs() == [1, 1, 1, 2, 2]
+    assert _audited() == ["stop.reorder"]
+    assert not tours.shift_stop(first.pk, earlier=True, **BY)
+    assert not tours.shift_stop(second.pk, earlier=False, **BY)
+
+
+def test_stops_of_an_archived_tour_stay() -> None:
+    stop = make.TourStopFactory(tour=make.TourFactory(archived_at=make.START))
+
+    for change in (
+        lambda: tours.shift_stop(stop.pk, earlier=True, **BY),
+        lambda: tours.set_stop_status(stop.pk, "denied", **BY),
+    ):
+        with pytest.raises(NotPossible, match="archived"):
+            change()
+    assert not tours.set_stop_status(stop.pk, "confirmed", **BY)
+
+
 def test_a_tour_is_completed_two_hours_after_its_last_live_stop(settings: Any) -> None:
     settings.REANNA_COMPLETE_TOURS_AFTER_S = 7200
     stop = make.TourStopFactory()

@@ -297,3 +297,19 @@ def test_any_good_file_read_again_writes_nothing(tmp_path: Path, tours: list[dic
 
     assert done.tally.unchanged == len(tours)
     assert _state() == before
+
+
+@pytest.mark.django_db
+def test_an_archived_tour_stays_as_it_is_and_the_row_is_told() -> None:
+    run_import(SMALL)
+    Tour.objects.filter(reference="S-2").update(archived_at=make.START, title="Put away")
+    before = _state()
+    heard = Heard()
+
+    done = run_import(SMALL, heard)
+
+    assert heard.errors == []
+    [line] = [text for text in heard.warnings if "archived" in text]
+    assert "S-2 is archived and stays as it is; bring it back to import it." in line
+    assert (done.tally.created, done.tally.updated, done.tally.unchanged) == (0, 0, 3)
+    assert _state() == before
