@@ -20,11 +20,10 @@ from django.utils.html import format_html
 from integrations import conf
 from integrations.engine.clock import db_now
 from integrations.models import OPEN, Connection, ConnectionState, Operation
-from integrations.operations import connections, deletion
+from integrations.operations import connections, deletion, moments, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
-from . import moments, wording
 from .connection_form import UNREADABLE, ConnectionForm
 from .entities import UTC
 from .forms_page import FormPage

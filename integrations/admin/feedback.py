@@ -13,12 +13,12 @@ from django.http import HttpRequest
 
 from integrations.engine.clock import db_now
 from integrations.models import Feedback, Tour, TourStop
+from integrations.operations import moments, tour_state
 from integrations.operations.audit import Who
 from integrations.operations.feedback import save_feedback
 from integrations.operations.refusals import NotPossible
 from integrations.operations.validation import clean_feedback, clean_stop_key
 
-from . import moments, tour_state
 from .forms_page import FormPage
 from .plain_forms import field_of, plain_field, shown, typed
 

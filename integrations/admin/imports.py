@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from integrations.models import ImportItem, ImportRun
+from integrations.operations import moments
 
-from . import moments
 from .entities import UTC
 from .pages import ReadOnly
 

@@ -17,13 +17,13 @@ from django.utils.html import format_html
 from integrations.engine.clock import db_now
 from integrations.engine.verdict import VERDICTS
 from integrations.models import CLAIMABLE, OPEN, Connection, Operation, OperationDependency, State
-from integrations.operations import operations
+from integrations.operations import moments, operation_state, operations, wording
 from integrations.operations.audit import Who
+from integrations.operations.tour_state import gate_mode, holder_of
 
-from . import entities, moments, operation_story, wording
+from . import entities, operation_story
 from .choosing import is_id
 from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
-from .tour_state import gate_mode, holder_of
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -159,7 +159,7 @@ class OperationAdmin(ReadOnly):
     @admin.display(description="next time", ordering="due_ms")
     def next_time(self, operation: Any) -> str:
         holder = holder_of(operation.connection, operation.gate_mode)
-        return operation_story.next_time(operation, holder, operation.now_ms, operation.about_what.zone)
+        return operation_state.next_time(operation, holder, operation.now_ms, operation.about_what.zone)
 
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, operation: Operation) -> str:
@@ -203,7 +203,7 @@ class OperationAdmin(ReadOnly):
         if not self.has_change_permission(request, operation):
             raise PermissionDenied
         chosen = wording.VERBS[verb]
-        if chosen not in operation_story.allowed(operation):
+        if chosen not in operation_state.allowed(operation):
             text = f"“{chosen.label}” does not apply: the operation is {wording.state(operation.state).lower()} now."
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(self.change_url(operation.pk))

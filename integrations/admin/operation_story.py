@@ -1,17 +1,18 @@
-"""The whole story of one operation, as its page tells it; and what a person may do to it."""
+"""The whole story of one operation, as its page tells it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from integrations.engine.kinds import KINDS
-from integrations.models import CLAIMABLE, Attempt, ConnectionState, ExternalRef, GateMode, Operation, State
+from integrations.models import Attempt, ExternalRef, Operation, State
+from integrations.operations import moments, wording
+from integrations.operations.operation_state import allowed, next_time
+from integrations.operations.sync_state import Cell, Line, explain
+from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of
 
-from . import entities, moments, wording
-from .sync_state import Cell, HolderFacts, Line, explain
-from .tour_state import blockers_of, facts_of, gate_mode, holder_of
+from . import entities
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,50 +106,6 @@ def load(operation: Operation, now_ms: int) -> Story:
         waited_for_by=waited_for_by,
         verbs=allowed(operation, [other.state for other in waits_for if not other.settled]),
     )
-
-
-def allowed(operation: Operation, waits_for: Iterable[str] | None = None) -> list[wording.Verb]:
-    """What applies to it as it stands. `waits_for`: states of what it waits for; asked for when not given."""
-    verbs = []
-    if operation.state in (State.DEAD, State.CANCELLED, State.NEEDS_PERSON):
-        verbs.append(wording.RETRY)
-    if operation.state == State.NEEDS_PERSON and wording.answerable(operation.reason):
-        verbs += [wording.ARRIVED, wording.NOT_ARRIVED]
-    if operation.state in CLAIMABLE and operation.blockers:
-        if waits_for is None:
-            edges = operation.dependencies.filter(settled=False)
-            waits_for = edges.values_list("needs__state", flat=True)
-        if {State.DEAD, State.CANCELLED} & set(waits_for):
-            verbs.append(wording.SKIP)
-    if _can_be_cancelled(operation):
-        verbs.append(wording.CANCEL)
-    return verbs
-
-
-def _can_be_cancelled(operation: Operation) -> bool:
-    if operation.state == State.LEASED:
-        return not operation.cancel_requested
-    can = (State.PENDING, State.WAITING, State.RETRYABLE, State.NEEDS_PERSON)
-    return operation.state in can and not operation.in_doubt
-
-
-def next_time(operation: Operation, holder: HolderFacts, now_ms: int, zone: ZoneInfo) -> str:
-    """When it may go on, or why that is not a matter of time."""
-    if operation.state == State.LEASED:
-        return "now"
-    if operation.state == State.NEEDS_PERSON:
-        return "when a person answers"
-    if operation.state not in CLAIMABLE:
-        return "—"
-    if operation.blockers:
-        return "after what it waits for"
-    if holder.state != ConnectionState.ACTIVE:
-        return f"when the connection is no longer {ConnectionState(holder.state).label.lower()}"
-    until = max(operation.due_ms, holder.hold_until_ms)
-    if until <= now_ms:
-        return "now" if holder.gate_mode == GateMode.Mode.NORMAL else "when Redis is back and counted in"
-    clock = moments.clock(moments.at_ms(until), zone, now=moments.at_ms(now_ms))
-    return f"in {moments.duration((until - now_ms) / 1000)} ({clock})"
 
 
 def _tries(attempts: list[Attempt], zone: ZoneInfo) -> list[Try]:

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from integrations.engine.clock import db_now
 from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, GateMode, Operation, State, Tour
+from integrations.operations import moments, wording
 from integrations.operations.at_risk import AtRisk, tours_at_risk
 from integrations.providers import registry
 
-from . import moments, wording
 from .entities import UTC
 
 MOST_AT_RISK = 20

@@ -16,10 +16,9 @@ from django.utils import timezone
 
 from integrations.engine.clock import db_now
 from integrations.models import AppointmentStatus, Outcome, Tour, TourStatus, TourStop
-from integrations.operations import deletion, tours
+from integrations.operations import deletion, moments, tour_state, tours
 from integrations.operations.refusals import NotPossible
 
-from . import moments, tour_state
 from .pages import VIA, ArchivedFilter, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
 from .tour_presses import TourPresses

@@ -17,13 +17,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from integrations.models import AuditEvent, Tour, TourStop
-from integrations.operations import deletion, one_click, tours, undo
+from integrations.operations import deletion, moments, one_click, tours, undo
 from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS, Pressed, Verb
 from integrations.operations.refusals import NotPossible
+from integrations.operations.tour_state import zone_of
 
-from . import moments
 from .pages import Deletable, Question, ReasonForm, ask, view_path, who
-from .tour_state import zone_of
 
 Press = Callable[[datetime], Pressed]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from integrations.admin import moments, wording
+from . import moments, wording
 
 CLAIMABLE = frozenset({"pending", "waiting", "retryable", "unknown"})
 
@@ -83,7 +83,7 @@ class Cell:
 class Line:
     """What staff read: a headline, the rest of the sentence, and the operation to open.
 
-    `what`: which of a record's several effects it is about, where there are several.
+    `what`: which of a record's several effects it is about, where there are several. `external_id`: the CRM's id of it.
     """
 
     tone: Tone
@@ -93,6 +93,7 @@ class Line:
     blocker_id: int | None = None
     until_ms: int | None = None
     what: str = ""
+    external_id: str = ""
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:

@@ -1,4 +1,4 @@
-"""What the tour page shows: its stops, what was said after them and its buyer at every connection.
+"""What the tour page shows and the API tells: its stops, what was said after them and its buyer at every connection.
 
 The number of queries is fixed.
 """
@@ -258,7 +258,8 @@ class _Facts:
             blocker=self.blockers.get(operation.pk) if operation else None,
             not_standing=cell.not_standing,
         )
-        return explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
+        line = explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
+        return replace(line, external_id=external_id)
 
 
 def gate_mode() -> str:

@@ -7,9 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.models import AuditEvent, Tour, TourStop
-from integrations.operations import undo
 
-from . import moments
+from . import moments, undo
 
 SHOWN, MOST_VALUES, LONGEST = 5, 4, 60
 

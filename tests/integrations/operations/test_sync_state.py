@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from integrations.admin.sync_state import Blocker, Cell, HolderFacts, OperationFacts, Tone, explain
+from integrations.operations.sync_state import Blocker, Cell, HolderFacts, OperationFacts, Tone, explain
 
 ZONE = ZoneInfo("America/Los_Angeles")
 NOW = 1_789_421_405_000  # 2026-09-14 14:30:05 PDT

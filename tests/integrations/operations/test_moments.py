@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from integrations.admin import moments
+from integrations.operations import moments
 
 LA = ZoneInfo("America/Los_Angeles")
 

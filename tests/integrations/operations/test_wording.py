@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from integrations.admin import wording
 from integrations.engine.kinds import KINDS
 from integrations.engine.verdict import VERDICTS
 from integrations.models import GateMode, State
+from integrations.operations import wording
 
 
 def test_every_reason_of_the_verdict_table_has_words() -> None:
