@@ -24,6 +24,7 @@ from integrations.operations import connections, deletion, moments, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
+from . import connection_health
 from .connection_form import UNREADABLE, ConnectionForm
 from .entities import UTC
 from .forms_page import FormPage
@@ -165,6 +166,7 @@ class ConnectionAdmin(FormPage, Deletable):
             "address": _address(obj.provider),
             "state_badge": state_badge(obj),
             "hold": hold_words(obj, now_ms),
+            "health": connection_health.load(obj, now_ms),
             "now": moments.clock(moments.at_ms(now_ms), UTC),
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
             "unreadable": UNREADABLE,

@@ -1,0 +1,195 @@
+"""How a connection is doing: what its limits leave, its circuit, what waits and what it sent last, who changed what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from django.urls import reverse
+
+from integrations import gateway, wiring
+from integrations.gate import BreakerState, GateAway, Snapshot, Window
+from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
+from integrations.providers import registry
+
+from . import moments, wording
+from .entities import UTC, About, about
+from .pages import history_url
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """One limit of the CRM as the gate counts it. `left` of `limit` requests in `seconds`."""
+
+    name: str
+    used: int
+    limit: int
+    left: int
+    seconds: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLine:
+    """A showing that waits for this connection."""
+
+    url: str
+    label: str
+    when: str
+    state: str
+    state_words: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine:
+    """One try of an operation that made requests."""
+
+    url: str
+    label: str
+    kind: str
+    when: str
+    took: str
+    outcome: str
+    status: int | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """Something staff (or the product itself) did to the connection."""
+
+    when: str
+    who: str
+    verb: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`gate_words`: why limits and circuit are not known; empty when they are."""
+
+    gate_words: str
+    limits: list[LimitLine]
+    shared: bool
+    circuit: str
+    waiting: list[WaitingLine]
+    calls: list[CallLine]
+    changes: list[ChangeLine]
+    history_url: str
+
+
+def load(connection: Connection, now_ms: int) -> Health:
+    """Six queries and one question to Redis, which waits no longer than the gate's own time-out."""
+    windows, snapshot, why = _look(connection)
+    return Health(
+        gate_words=why,
+        limits=[] if snapshot is None else [_limit(window, snapshot) for window in windows],
+        shared=_shared(connection),
+        circuit="" if snapshot is None else circuit_words(snapshot.breaker, now_ms),
+        waiting=_waiting(connection),
+        calls=_calls(connection, now_ms),
+        changes=_changes(connection, now_ms),
+        history_url=history_url(connection),
+    )
+
+
+def _look(connection: Connection) -> tuple[tuple[Window, ...], Snapshot | None, str]:
+    if connection.provider not in registry.slugs():
+        return (), None, "This installation does not know this provider."
+    manifest = registry.manifest(connection.provider)
+    shared = manifest.limit_key(connection.config) if manifest.limit_key else connection.account_key
+    try:
+        scope = gateway.scope_of(connection.provider, shared, connection.limit_overrides)
+        return scope.windows, wiring.gate().look(scope), ""
+    except GateAway:
+        return (), None, "Redis cannot be reached, so what is left of the limits is not known now."
+    except ValueError as error:
+        return (), None, f"The limits cannot be read: {error}"
+
+
+def _shared(connection: Connection) -> bool:
+    known = connection.provider in registry.slugs()
+    return known and registry.manifest(connection.provider).limit_key is not None
+
+
+def _limit(window: Window, snapshot: Snapshot) -> LimitLine:
+    used = snapshot.used[window.name]
+    return LimitLine(
+        name=window.name,
+        used=used,
+        limit=window.limit,
+        left=max(0, window.limit - used),
+        seconds=window.seconds,
+        percent=min(100, round(100 * used / window.limit)),
+    )
+
+
+def circuit_words(breaker: BreakerState, now_ms: int) -> str:
+    """What the circuit does, as staff read it."""
+    if breaker.state == "closed":
+        failures = f"; {breaker.failures} failures in a row" if breaker.failures else ""
+        return f"Closed: requests pass{failures}"
+    if breaker.state == "half_open":
+        return "Half open: single requests try whether the CRM has recovered"
+    until = f"; {moments.until(breaker.until_ms, UTC, now_ms)}" if breaker.until_ms else ""
+    return f"Open: nothing is sent, so that the CRM can recover{until}"
+
+
+def _waiting(connection: Connection) -> list[WaitingLine]:
+    """The next showings first."""
+    held = Operation.objects.filter(connection=connection, entity_type="stop", state__in=CLAIMABLE)
+    stops = TourStop.objects.filter(pk__in=held.values("entity_id")).select_related("tour")
+    rows = {stop.pk: stop for stop in stops.order_by("appointment_start", "pk")[:SHOWN]}
+    lines = {}
+    for operation in held.filter(entity_id__in=rows):
+        stop = rows[operation.entity_id]
+        zone = ZoneInfo(stop.tour.time_zone)
+        lines[stop.pk] = WaitingLine(
+            url=reverse("admin:integrations_operation_change", args=[operation.pk]),
+            label=f"{stop.tour.reference}, stop {stop.sequence}: {stop.street}",
+            when=moments.span(stop.appointment_start, stop.appointment_end, zone),
+            state=operation.state,
+            state_words=wording.state(operation.state),
+            reason=wording.reason(operation.reason),
+        )
+    return [lines[pk] for pk in rows if pk in lines]
+
+
+def _calls(connection: Connection, now_ms: int) -> list[CallLine]:
+    tries = list(
+        Attempt.objects.filter(connection=connection).select_related("operation").order_by("-started_ms", "-id")[:SHOWN]
+    )
+    known = about(attempt.operation for attempt in tries)
+    return [
+        _call(attempt, known[attempt.operation.entity_type, attempt.operation.entity_id], now_ms) for attempt in tries
+    ]
+
+
+def _call(attempt: Attempt, what: About, now_ms: int) -> CallLine:
+    took = "still open" if attempt.ended_ms is None else f"{(attempt.ended_ms - attempt.started_ms) / 1000:.2f} s"
+    return CallLine(
+        url=reverse("admin:integrations_operation_change", args=[attempt.operation_id]),
+        label=what.label,
+        kind=wording.kind(attempt.operation.kind),
+        when=moments.ago(attempt.started_ms, UTC, now_ms),
+        took=took,
+        outcome=attempt.outcome.replace("_", " ") or "no answer yet",
+        status=attempt.status,
+        calls=attempt.calls,
+    )
+
+
+def _changes(connection: Connection, now_ms: int) -> list[ChangeLine]:
+    events = AuditEvent.objects.filter(object_type="connection", object_id=connection.pk).order_by("-pk")[:SHOWN]
+    return [
+        ChangeLine(
+            when=moments.ago(int(event.at.timestamp() * 1000), UTC, now_ms),
+            who=event.actor or "REanna Router",
+            verb=event.verb.replace("_", " ").replace(".", " "),
+            reason=event.reason,
+        )
+        for event in events
+    ]
