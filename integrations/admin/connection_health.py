@@ -188,7 +188,7 @@ def _changes(connection: Connection, now_ms: int) -> list[ChangeLine]:
         ChangeLine(
             when=moments.ago(int(event.at.timestamp() * 1000), UTC, now_ms),
             who=event.actor or "REanna Router",
-            verb=event.verb.replace("_", " ").replace(".", " "),
+            verb=event.verb.removeprefix("connection.").replace("_", " "),
             reason=event.reason,
         )
         for event in events
