@@ -10,9 +10,9 @@ from django.urls import reverse
 from integrations import gateway, wiring
 from integrations.gate import BreakerState, GateAway, Snapshot, Window
 from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
+from integrations.operations import moments, wording
 from integrations.providers import registry
 
-from . import moments, wording
 from .entities import UTC, About, about
 from .pages import history_url
 
