@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -19,14 +19,14 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.engine.clock import db_now
-from integrations.models import OPEN, Connection, ConnectionState, Operation
+from integrations.models import OPEN, Connection, ConnectionState, LeftOut, Operation
 from integrations.operations import connections, deletion, moments, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
-from . import connection_health
+from . import connection_health, left_out
 from .connection_form import UNREADABLE, ConnectionForm
-from .entities import UTC
+from .entities import UTC, about
 from .forms_page import FormPage
 from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
 
@@ -170,6 +170,7 @@ class ConnectionAdmin(FormPage, Deletable):
             "now": moments.clock(moments.at_ms(now_ms), UTC),
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
             "unreadable": UNREADABLE,
+            "left_out": left_out.kept(obj),
             "can_pause": obj.state in (ConnectionState.ACTIVE, ConnectionState.AUTH_NEEDED),
             "can_resume": obj.state in (ConnectionState.PAUSED, ConnectionState.DISABLED, ConnectionState.AUTH_NEEDED),
             "can_disable": obj.state != ConnectionState.DISABLED,
@@ -182,6 +183,7 @@ class ConnectionAdmin(FormPage, Deletable):
             view_path(self, "pause", self.pause_view, "pause"),
             view_path(self, "resume", self.resume_view, "resume"),
             view_path(self, "disable", self.disable_view, "disable"),
+            view_path(self, "left-out/<int:left_out_id>/take-back", self.take_back_view, "take_back"),
         ]
         return [*own, *super().get_urls()]
 
@@ -202,6 +204,22 @@ class ConnectionAdmin(FormPage, Deletable):
         """Nothing is sent nor planned."""
         says = ("Nothing is sent and nothing new is planned for this CRM.", "What stands in the CRM stays there.")
         return self._ask(request, object_id, "Disable", says, connections.disable, danger=True)
+
+    def take_back_view(self, request: HttpRequest, object_id: str, left_out_id: int) -> HttpResponse:
+        """A record that is left out goes there again."""
+        connection = self.found(request, object_id)
+        if connection is None:
+            return self.gone(request, object_id)
+        if not self.has_change_permission(request, connection):
+            raise PermissionDenied
+        mine = LeftOut.objects.filter(connection=connection)
+        row = mine.filter(pk=left_out_id).first() if left_out_id < 2**63 else None
+        if row is None:
+            self.message_user(request, "This was taken back already.", messages.WARNING)
+            return HttpResponseRedirect(self.change_url(connection.pk))
+        label = about([row])[row.entity_type, row.entity_id].label
+        asked = left_out.back_question(request, row.entity_type, row.entity_id, label, connection)
+        return ask(self, request, connection, asked, self.change_url(connection.pk))
 
     def _ask(
         self,

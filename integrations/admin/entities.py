@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from integrations.admin.choosing import is_id
-from integrations.models import Connection, Contact, Feedback, Operation, TourStop
+from integrations.models import Connection, Contact, Feedback, LeftOut, Operation, Tour, TourStop
 
 UTC = ZoneInfo("UTC")
 
@@ -24,10 +24,15 @@ class About:
     zone: ZoneInfo = UTC
 
 
-def about(operations: Iterable[Operation]) -> dict[tuple[str, int], About]:
-    """(entity type, id) → what it is. At most four queries."""
-    wanted = {(operation.entity_type, operation.entity_id) for operation in operations}
+def about(rows: Iterable[Operation | LeftOut]) -> dict[tuple[str, int], About]:
+    """(entity type, id) → what it is. At most a query for each type of entity."""
+    wanted = {(row.entity_type, row.entity_id) for row in rows}
     found = {pair: About(f"{pair[0]} {pair[1]}", "") for pair in wanted}
+    tour_ids = [pk for kind, pk in wanted if kind == "tour"]
+    if tour_ids:
+        for tour in Tour.objects.filter(pk__in=tour_ids):
+            url = reverse("admin:integrations_tour_change", args=[tour.pk])
+            found["tour", tour.pk] = About(str(tour), url, ZoneInfo(tour.time_zone))
     stop_ids = [pk for kind, pk in wanted if kind == "stop"]
     contact_ids = [pk for kind, pk in wanted if kind == "contact"]
     if stop_ids:

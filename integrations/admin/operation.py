@@ -23,6 +23,7 @@ from integrations.operations.tour_state import gate_mode, holder_of
 
 from . import entities, operation_story
 from .choosing import is_id
+from .left_out import leave_question
 from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
 
 
@@ -104,7 +105,7 @@ class OperationList(ChangeList):
 
 @admin.register(Operation)
 class OperationAdmin(ReadOnly):
-    """The list, the whole story of one, and the five things a person may do."""
+    """The list, the whole story of one, and the things a person may do."""
 
     list_display = (
         "state_words", "about", "reason_words", "kind_words", "connection_label", "next_time", "attempts", "version",
@@ -207,7 +208,14 @@ class OperationAdmin(ReadOnly):
             text = f"“{chosen.label}” does not apply: the operation is {wording.state(operation.state).lower()} now."
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(self.change_url(operation.pk))
-        return ask(self, request, operation, _question(request, operation, chosen), self.change_url(operation.pk))
+        if chosen is wording.LEAVE_OUT:
+            what = entities.about([operation])[operation.entity_type, operation.entity_id]
+            asked = leave_question(
+                request, operation.entity_type, operation.entity_id, what.label, operation.connection
+            )
+        else:
+            asked = _question(request, operation, chosen)
+        return ask(self, request, operation, asked, self.change_url(operation.pk))
 
 
 class ArrivedForm(forms.Form):
@@ -227,6 +235,7 @@ _ACTS: dict[wording.Verb, Callable[[int, Who, forms.Form], Operation]] = {
     wording.ARRIVED: lambda pk, by, form: operations.answer_arrived(pk, form.cleaned_data["external_id"], by),
     wording.NOT_ARRIVED: lambda pk, by, _form: operations.answer_not_arrived(pk, by),
     wording.SKIP: lambda pk, by, _form: operations.skip_predecessors(pk, by),
+    wording.RECREATE: lambda pk, by, _form: operations.recreate(pk, by),
 }
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from integrations.models import Agent, Contact, Office
-from integrations.operations import archiving, audit, deletion
+from integrations.operations import archiving, audit, deletion, left_out
 from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.refusals import NotPossible
@@ -21,6 +21,7 @@ from integrations.operations.validation import clean_contact
 
 from .choosing import one_of
 from .forms_page import FormPage
+from .left_out import LeavesOut
 from .pages import ArchivedFilter, Deletable, Question, ReasonForm, ask, view_path, who
 from .plain_forms import field_of, plain_field, shown, typed
 
@@ -101,9 +102,10 @@ class ContactForm(forms.Form):
 
 
 @admin.register(Contact)
-class ContactAdmin(FormPage, Deletable):
+class ContactAdmin(FormPage, Deletable, LeavesOut):
     """Buyers."""
 
+    entity_type = "contact"
     list_display = ("__str__", "email", "phone", "archived")
     list_filter = (ArchivedFilter,)
     search_fields = ("first_name__istartswith", "last_name__istartswith", "email__istartswith", "phone__istartswith")
@@ -128,10 +130,15 @@ class ContactAdmin(FormPage, Deletable):
             return {}
         may = self.has_change_permission(request, contact)
         link = ("../unarchive/", "Bring back from the archive") if contact.archived_at else ("../archive/", "Archive")
-        return {"tours": list(contact.tours.order_by("-starts_at")[:20]), "links": [link] if may else []}
+        return {
+            "tours": list(contact.tours.order_by("-starts_at")[:20]),
+            "links": [link] if may else [],
+            "choices": left_out.choices("contact", contact.pk),
+        }
 
     def get_urls(self) -> list[Any]:
         own = [
+            *self.left_out_urls(),
             view_path(self, "archive", self.archive_view, "archive"),
             view_path(self, "unarchive", self.unarchive_view, "unarchive"),
         ]

@@ -19,15 +19,17 @@ from integrations.models import AppointmentStatus, Outcome, Tour, TourStatus, To
 from integrations.operations import deletion, moments, tour_state, tours
 from integrations.operations.refusals import NotPossible
 
+from .left_out import LeavesOut
 from .pages import VIA, ArchivedFilter, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
 from .tour_presses import TourPresses
 
 
 @admin.register(Tour)
-class TourAdmin(TourPresses):
+class TourAdmin(TourPresses, LeavesOut):
     """The change view is the tour's page; the form has a page of its own."""
 
+    entity_type = "tour"
     list_display = ("reference", "title", "starts", "status", "agent", "buyer", "stop_count", "archived")
     list_filter = ("status", "agent__office", ArchivedFilter)
     search_fields = ("reference__istartswith", "title", "buyer__last_name__istartswith", "agent__name")
@@ -59,6 +61,7 @@ class TourAdmin(TourPresses):
     def get_urls(self) -> list[Any]:
         own = [
             view_path(self, "edit", self.edit_view, "edit"),
+            *self.left_out_urls(),
             *self.press_urls(),
             view_path(self, "archive", self.archive_view, "archive"),
             view_path(self, "unarchive", self.unarchive_view, "unarchive"),

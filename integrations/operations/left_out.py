@@ -20,6 +20,7 @@ from integrations.engine.clock import db_now
 from integrations.models import (
     OPEN,
     Connection,
+    ConnectionState,
     Contact,
     ExternalRef,
     Feedback,
@@ -53,6 +54,15 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One CRM and whether this record is left out there; `reason` is empty when it is not."""
+
+    connection_id: int
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Concerned:
     """The tours to plan anew, and the ids of all records that are left out, by type."""
 
@@ -70,6 +80,14 @@ class _Concerned:
 def known(entity_type: str, entity_id: int) -> Any:
     """The record of that type. Raises ObjectDoesNotExist, KeyError for what cannot be left out."""
     return RECORDS[entity_type]._default_manager.get(pk=entity_id)
+
+
+def choices(entity_type: str, entity_id: int) -> list[Choice]:
+    """Every connection that is not disabled, and those of the others that leave it out. Two queries."""
+    reasons = LeftOut.objects.reasons(**{entity_type: [entity_id]})
+    rows = Connection.objects.order_by("label").values_list("pk", "label", "state")
+    found = [(pk, label, state, reasons.get((pk, entity_type, entity_id), "")) for pk, label, state in rows]
+    return [Choice(pk, label, why) for pk, label, state, why in found if why or state != ConnectionState.DISABLED]
 
 
 def reach_of(entity_type: str, entity_id: int, connection_id: int) -> Reach:

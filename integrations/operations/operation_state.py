@@ -7,13 +7,19 @@ from zoneinfo import ZoneInfo
 
 from integrations.models import CLAIMABLE, ConnectionState, GateMode, Operation, State
 
-from . import moments, wording
+from . import left_out, moments, wording
 from .sync_state import HolderFacts
 
 
 def allowed(operation: Operation, waits_for: Iterable[str] | None = None) -> list[wording.Verb]:
     """What applies to it as it stands. `waits_for`: states of what it waits for; asked for when not given."""
-    verbs = []
+    decision = wording.decision(operation.state, operation.reason)
+    if decision:
+        # What is no record of ours (a CRM's own appointment type) cannot be left out.
+        return [v for v in decision if v is not wording.LEAVE_OUT or operation.entity_type in left_out.RECORDS]
+    verbs: list[wording.Verb] = []
+    if operation.state == State.CANCELLED and operation.reason == "left_out":
+        return verbs
     if operation.state in (State.DEAD, State.CANCELLED, State.NEEDS_PERSON):
         verbs.append(wording.RETRY)
     if operation.state == State.NEEDS_PERSON and wording.answerable(operation.reason):

@@ -50,6 +50,16 @@ def retry(operation_id: int, who: Who) -> Operation:
 
 
 @transaction.atomic
+def recreate(operation_id: int, who: Who) -> Operation:
+    """What was deleted in the CRM is made there again, from our record as it is now. Elsewhere nothing happens."""
+    operation = _locked(operation_id)
+    row = row_of(operation)
+    if (row.state, row.reason) != ("dead", "gone_at_provider"):
+        return operation
+    return _write(operation, states.redrive(row, db_now()), "recreate", who)
+
+
+@transaction.atomic
 def cancel(operation_id: int, who: Who) -> Operation:
     """Ends an operation that was not sent. Raises ValidationError when it may have been: then only asking tells."""
     operation = _locked(operation_id)

@@ -84,6 +84,7 @@ class Line:
     """What staff read: a headline, the rest of the sentence, and the operation to open.
 
     `what`: which of a record's several effects it is about, where there are several. `external_id`: the CRM's id of it.
+    `verbs`: the decision it needs.
     """
 
     tone: Tone
@@ -94,6 +95,7 @@ class Line:
     until_ms: int | None = None
     what: str = ""
     external_id: str = ""
+    verbs: tuple[wording.Verb, ...] = ()
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:
@@ -171,10 +173,15 @@ def _ended(cell: Cell, operation: OperationFacts) -> Line:
     there = f" The CRM still shows it as {cell.external_id}." if cell.external_id else ""
     if operation.state == "dead":
         why = _and(wording.reason(operation.reason) + ".", operation.message)
-        return Line(Tone.FAILED, "Failed", f"{why} {wording.remedy(operation.reason)}{there}", operation.id)
+        text = f"{why} {wording.remedy(operation.reason)}{there}"
+        return Line(
+            Tone.FAILED, "Failed", text, operation.id, verbs=wording.decision(operation.state, operation.reason)
+        )
     if operation.state == "ignored":
         text = _and("The CRM answered, but did nothing.", operation.message)
         return Line(Tone.NOT_SENT, "Ignored by the CRM", text + there, operation.id)
+    if operation.state == "cancelled" and operation.reason == "left_out":
+        return Line(Tone.NOT_SENT, "Left out", ("" if cell.included else cell.route) + there, operation.id)
     if operation.state == "cancelled":
         return Line(Tone.NOT_SENT, "Stopped by a person", f"Retry the operation to send it.{there}", operation.id)
     if operation.state == "superseded":

@@ -33,6 +33,7 @@ from integrations.operations.one_click import Verb
 from integrations.routing import LeftOutReasons, Route, connections_for, why_left_out
 
 from . import moments, tour_trail, wording
+from .left_out import Choice
 from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, Tone, explain
 from .tour_trail import Change
 
@@ -92,6 +93,7 @@ class TourState:
     now: str
     starts: str
     routes: list[ConnectionRoute]
+    choices: list[tuple[ConnectionRoute, Choice]]
     stops: list[StopRow]
     buyer: list[Line]
     presses: list[Press]
@@ -146,6 +148,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
         now=moments.clock(now, zone),
         starts=_start(tour.starts_at, zone),
         routes=routes,
+        choices=[(route, facts.choice(tour, route)) for route in routes],
         stops=rows,
         buyer=buyer,
         presses=[Press(verb, asks=verb.ends) for verb in one_click.tour_verbs(tour, stops, now)],
@@ -225,6 +228,11 @@ class _Facts:
     def stands(self, stop_id: int) -> bool:
         """Whether the stop stands in some CRM."""
         return any(key[1:] == ("appointment", stop_id) and ref for key, ref in self.refs.items())
+
+    def choice(self, tour: Tour, route: ConnectionRoute) -> Choice:
+        """Whether the tour itself is left out there."""
+        at = route.connection
+        return Choice(at.pk, at.label, self.left_out.get((at.pk, "tour", tour.pk), ""))
 
     def route_of(self, entity_type: str, entity_id: int, route: ConnectionRoute) -> ConnectionRoute:
         """The tour's route, unless this one record of it is left out."""

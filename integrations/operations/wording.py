@@ -81,7 +81,7 @@ QUESTION = "Did it arrive in the CRM? Look there and answer."
 
 REMEDIES = {
     "attempts_used_up": "Check that the CRM works, then retry.",
-    "gone_at_provider": "Retry to create it again, or cancel the stop.",
+    "gone_at_provider": "Create it again, or leave it out of this CRM.",
     "poison": "Report this; retry once it is mended.",
     "rejected": "Correct what the message names, then retry.",
 }
@@ -132,7 +132,25 @@ SKIP = Verb(
     ("It no longer waits for the failed or stopped operations below, and is sent when its turn comes.",),
     danger=True,
 )
-VERBS = {verb.slug: verb for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP)}
+RECREATE = Verb(
+    "recreate",
+    "Recreate",
+    ("A new record is made in the CRM, from ours as it is now.", "Its counters start anew."),
+)
+LEAVE_OUT = Verb(
+    "leave-out",
+    "Leave out",
+    ("It is kept out of this CRM from now on, with a reason; you can take it back on the connection's page.",),
+    danger=True,
+)
+VERBS = {verb.slug: verb for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT)}
+
+
+def decision(state: str, reason: str) -> tuple[Verb, ...]:
+    """The only ways on where a person must choose between two; empty elsewhere."""
+    if (state, reason) == ("dead", "gone_at_provider"):
+        return (RECREATE, LEAVE_OUT)
+    return ()
 
 
 def reason(name: str) -> str:

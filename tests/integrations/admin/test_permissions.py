@@ -36,6 +36,14 @@ def urls(tour: Tour, operation_of: Callable[..., Operation]) -> dict[str, str]:
         "stop delete": at("tour_delete_stop", tour.pk, stop.pk),
         "contact archive": at("contact_archive", tour.buyer_id),
         "contact unarchive": at("contact_unarchive", tour.buyer_id),
+        **{
+            f"{model} {verb}": at(f"{model}_{name}", pk, operation.connection_id)
+            for model, pk in (("tour", tour.pk), ("contact", tour.buyer_id))
+            for verb, name in (("leave out", "leave_out"), ("take back", "take_back"))
+        },
+        "connection take back": at("connection_take_back", operation.connection_id, 1),
+        "operation leave out": at("operation_verb", operation.pk, "leave-out"),
+        "operation recreate": at("operation_verb", operation.pk, "recreate"),
         "stop status": at("tour_stop_status", tour.pk, stop.pk),
         "stop outcome": at("tour_stop_outcome", tour.pk, stop.pk),
         **{f"operation {verb}": at("operation_verb", operation.pk, verb) for verb in ("retry", "cancel", "skip")},
@@ -97,7 +105,11 @@ def test_who_may_only_look_sees_the_pages(viewer: Client, urls: dict[str, str], 
 
 def test_who_may_only_look_sees_no_buttons(viewer: Client, urls: dict[str, str], tour: Tour) -> None:
     text = viewer.get(reverse("admin:integrations_tour_change", args=[tour.pk])).content.decode()
-    assert [word for word in ("../edit/", "../cancel/", "/status/", "../delete/") if word in text] == []
+    assert [
+        word
+        for word in ("/leave-out/", "/take-back/", "../edit/", "../cancel/", "/status/", "../delete/")
+        if word in text
+    ] == []
 
 
 def test_a_form_that_may_not_be_saved_has_no_button(viewer: Client, tour: Tour) -> None:
