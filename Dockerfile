@@ -18,6 +18,7 @@ COPY . .
 # The settings want every variable; none of these values is kept in the image or used when it runs.
 RUN DATABASE_URL=postgres://build/build REDIS_URL=redis://build SECRET_KEY=build FERNET_KEYS=build \
     ALLOWED_HOSTS=build python manage.py collectstatic --no-input
+RUN install -d -o reanna -m 0700 var/imports
 USER reanna
 EXPOSE 8000
 CMD ["python", "manage.py", "web", "--host", "0.0.0.0"]

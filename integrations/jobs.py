@@ -1,15 +1,30 @@
-"""The housekeeping that beat rings for. Each holds a database lease, and is harmless when doubled or missed."""
+"""What beat rings for, and the long work of imports. All of it is harmless when doubled or missed.
+
+Housekeeping holds a database lease; an import is taken in hand through its run.
+"""
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_shutting_down
 from django.utils import timezone
 
 from integrations.engine import leases, tokens
 from integrations.engine.context import process_name
 from integrations.operations import housekeeping, tours
+from integrations.operations.imports import work
+from integrations.tasks import IMPORTS_TASK
 
 LEASE_MS = 120_000
+_stopping = threading.Event()
+
+
+@worker_shutting_down.connect
+def _stop_imports(**_kwargs: Any) -> None:
+    _stopping.set()
 
 
 @shared_task(name="integrations.refresh_tokens")
@@ -31,3 +46,9 @@ def purge() -> None:
     """Deletes what is past its keeping time."""
     if leases.take("purge", process_name(), LEASE_MS):
         housekeeping.purge(timezone.now())
+
+
+@shared_task(name=IMPORTS_TASK)
+def work_on_imports() -> None:
+    """Works on files that nobody has in hand, one after the other; ends early when the worker is stopped."""
+    work.work_on_all(timezone.now(), stopping=_stopping.is_set)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
-from celery import shared_task
+from celery import current_app, shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import connection as database
 from django.db import transaction
@@ -21,6 +22,8 @@ from integrations.engine import process
 log = logging.getLogger(__name__)
 
 QUIET_AFTER_FAILURE_S = 5.0
+IMPORTS_TASK = "integrations.work_on_imports"
+"""By name: the task stands above this module (`jobs.py`), whoever rings for it below."""
 
 
 @shared_task(name="integrations.drain")
@@ -52,15 +55,22 @@ class Doorbell:
 
     def ring(self, connection_id: int) -> bool:
         """Sends the message. False when the broker could not take it; the sweeper will find the work."""
+        return self._send(lambda: drain.apply_async(args=[connection_id], retry=False, expires=60))
+
+    def ring_for_imports(self) -> bool:
+        """The same for files that were handed in (`operations/imports/work.py`)."""
+        return self._send(lambda: current_app.send_task(IMPORTS_TASK, retry=False, expires=60))
+
+    def _send(self, send: Callable[[], Any]) -> bool:
         if time.monotonic() < self._quiet_until:
             self.missed += 1
             return False
         try:
-            drain.apply_async(args=[connection_id], retry=False, expires=60)
+            send()
         except (OperationalError, OSError) as error:
             self._quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_S
             self.missed += 1
-            log.warning("the doorbell did not ring (%s); the sweeper will find the work", type(error).__name__)
+            log.warning("the doorbell did not ring (%s); the work will be found all the same", type(error).__name__)
             return False
         return True
 
@@ -76,6 +86,11 @@ class _Ring:
 
     def __call__(self) -> None:
         doorbell.ring(self.connection_id)
+
+
+def ring_for_imports() -> None:
+    """Rings after commit: a file is there to be worked on."""
+    transaction.on_commit(lambda: doorbell.ring_for_imports() and None)
 
 
 def ring_after_commit(connection_id: int) -> None:

@@ -19,6 +19,7 @@ from integrations.models import AppointmentStatus, Outcome, Tour, TourStatus, To
 from integrations.operations import deletion, moments, tour_state, tours
 from integrations.operations.refusals import NotPossible
 
+from .imports import FromImport
 from .left_out import LeavesOut
 from .pages import VIA, ArchivedFilter, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
@@ -31,7 +32,7 @@ class TourAdmin(TourPresses, LeavesOut):
 
     entity_type = "tour"
     list_display = ("reference", "title", "starts", "status", "agent", "buyer", "stop_count", "archived")
-    list_filter = ("status", "agent__office", ArchivedFilter)
+    list_filter = ("status", "agent__office", ArchivedFilter, FromImport)
     search_fields = ("reference__istartswith", "title", "buyer__last_name__istartswith", "agent__name")
     search_help_text = "Reference, title, the buyer's last name or the agent's name"
     date_hierarchy = "starts_at"

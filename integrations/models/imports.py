@@ -8,12 +8,18 @@ from .base import Record
 
 
 class ImportRun(Record):
-    """A file that passed its first reading. Resumable (`next_row`), and the basis of an undo by plan (`ImportItem`)."""
+    """A file that passed its first reading. Resumable (`next_row`), and the basis of an undo by plan (`ImportItem`).
+
+    `began_at`, `began_row`: when and where the attempt in hand began (None: nobody has it in hand); `updated_at` is its
+    sign of life. `detail`: why it stopped. `undone`: what its undo did so far.
+    """
 
     class State(models.TextChoices):
         RUNNING = "running"
+        STOPPED = "stopped"
         DONE = "done"
-        UNDONE = "undone"
+        UNDOING = "undoing", "being taken back"
+        UNDONE = "undone", "taken back"
 
     kind = models.CharField(max_length=10)
     file_name = models.CharField(max_length=255)
@@ -26,6 +32,12 @@ class ImportRun(Record):
     created_count = models.PositiveIntegerField(default=0)
     updated_count = models.PositiveIntegerField(default=0)
     unchanged_count = models.PositiveIntegerField(default=0)
+    bad_count = models.PositiveIntegerField(default=0)
+    detail = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField(null=True, blank=True, editable=False)
+    began_row = models.PositiveIntegerField(default=0, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    undone = models.JSONField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-id"]

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from integrations.models import Agent, Contact
+from integrations.models import Agent, Contact, ImportRun
 
 from . import audit, planning
 from .audit import Changes, Who
@@ -82,6 +82,10 @@ class People:
             if value and not getattr(contact, name):
                 changes[name] = (getattr(contact, name), value)
                 setattr(contact, name, value)
+        if contact.archived_at is not None:
+            # An undo put this buyer away; named again, the buyer is back.
+            changes["archived_at"] = (contact.archived_at, None)
+            contact.archived_at = None
         if changes and contact.pk is not None:
             _, earlier = self.filled.get(contact.pk, (contact, {}))
             self.filled[contact.pk] = (contact, {**earlier, **changes})
@@ -97,16 +101,16 @@ class People:
         if self.created:
             Contact.objects.bulk_create(self.created)
 
-    def store_filled(self, who: Who) -> None:
+    def store_filled(self, who: Who, import_run: ImportRun | None = None) -> None:
         """Write the gaps that were filled, under the row's lock: a version each, an audit event, and the plan."""
         if not self.filled:
             return
         fresh = Contact.objects.select_for_update().filter(pk__in=self.filled).order_by("pk").in_bulk()
         for pk, (contact, changes) in self.filled.items():
-            still = {name: change for name, change in changes.items() if not getattr(fresh[pk], name)}
+            still = {name: change for name, change in changes.items() if getattr(fresh[pk], name) == change[0]}
             if still:
                 contact.version = fresh[pk].version
-                _write(contact, still, who)
+                _write(contact, still, who, import_run)
 
 
 def save_contact(data: ContactInput, *, actor: str, via: str, contact_id: int | None = None) -> Contact:
@@ -125,13 +129,13 @@ def save_contact(data: ContactInput, *, actor: str, via: str, contact_id: int | 
         return contact
 
 
-def _write(contact: Contact, changes: Changes, who: Who) -> None:
+def _write(contact: Contact, changes: Changes, who: Who, import_run: ImportRun | None = None) -> None:
     for name, (_, value) in changes.items():
         setattr(contact, name, value)
     contact.version += 1
     contact.save(update_fields=[*changes, "version", "updated_at"])
     audit.record_all([audit.event("contact.update", contact, who, **audit.sides(changes))])
-    planning.plan_contact(contact)
+    planning.plan_contact(contact, import_run=import_run)
 
 
 def changes_of(record: Any, values: Mapping[str, Any]) -> Changes:

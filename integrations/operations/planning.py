@@ -124,10 +124,12 @@ def plan_new_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | No
     return plan_feedback(answers, import_run=import_run)
 
 
-def plan_feedback_of(tours: Iterable[Tour], *, at: Iterable[int] | None = None) -> list[Operation]:
+def plan_feedback_of(
+    tours: Iterable[Tour], *, import_run: ImportRun | None = None, at: Iterable[int] | None = None
+) -> list[Operation]:
     """What was said on these tours, for connections that they join."""
     heard = Feedback.objects.filter(stop__tour__in=tours).select_related("stop").order_by("pk")
-    return plan_feedback(list(heard), at=at)
+    return plan_feedback(list(heard), import_run=import_run, at=at)
 
 
 def forgettable(answer: Feedback, *, forget: bool) -> bool:
@@ -268,8 +270,8 @@ class _Maker:
         )
 
 
-def plan_contact(contact: Contact) -> list[Operation]:
+def plan_contact(contact: Contact, *, import_run: ImportRun | None = None) -> list[Operation]:
     """After a change of a buyer: stops of open tours whose request names them follow by their own versions."""
     with transaction.atomic():
         tours = list(contact.tours.exclude(status__in=("draft", "cancelled", "completed")).select_related("agent"))
-        return plan_tours(tours)
+        return plan_tours(tours, import_run=import_run)

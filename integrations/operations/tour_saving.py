@@ -91,7 +91,7 @@ def save_tours(
             _further_buyers(item, saved, people)
             if saved.changed and not saved.created and _archived_before(saved):
                 raise ValidationError(ARCHIVED)  # nothing of this transaction stays
-        people.store_filled(who)
+        people.store_filled(who, import_run)
         _remember(results, people, import_run)
         settle(results, who, import_run=import_run)
     return results
@@ -124,7 +124,7 @@ def settle(
     made = planning.plan_tours([saved.tour for saved in changed], import_run=import_run)
     joined = [saved.tour for saved in changed if not saved.created and _ROUTED_BY & saved.changes.keys()]
     if joined:
-        made += planning.plan_feedback_of(joined)
+        made += planning.plan_feedback_of(joined, import_run=import_run)
     handed_over = [saved.tour for saved in changed if not saved.created and "agent" in saved.changes]
     if handed_over:
         unmapped.release(handed_over)

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_celery_beat",
+    "import_export",
     "integrations",
     "monitoring",
     "alerts",
@@ -179,6 +180,10 @@ REANNA_WORKER_THREADS = env.read.int("REANNA_WORKER_THREADS", default=8)
 REANNA_UNDO_S = env.read.int("REANNA_UNDO_S", default=10)
 REANNA_COMPLETE_TOURS_AFTER_S = env.read.int("REANNA_COMPLETE_TOURS_AFTER_S", default=7200)
 REANNA_KEEP_OPERATIONS_DAYS = env.read.int("REANNA_KEEP_OPERATIONS_DAYS", default=90)
+# What came from outside must not run as a formula in somebody's spreadsheet.
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+REANNA_IMPORT_AT_ONCE_ROWS = env.read.int("REANNA_IMPORT_AT_ONCE_ROWS", default=500)
+REANNA_IMPORT_MAX_MB = env.read.int("REANNA_IMPORT_MAX_MB", default=100)
 REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30)
 REANNA_BASE_URLS = {
     "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),

@@ -48,6 +48,12 @@ def test_processes_wait_for_migrations_and_for_servers_that_answer(service: str)
     }
 
 
+def test_files_that_were_handed_in_reach_the_workers() -> None:
+    assert SERVICES["web"]["volumes"] == SERVICES["worker"]["volumes"] == ["imports:/app/var/imports"]
+    assert "imports" in COMPOSE["volumes"]
+    assert "install -d -o reanna -m 0700 var/imports" in (ROOT / "Dockerfile").read_text()
+
+
 def test_migrations_run_once_and_after_the_database_answers() -> None:
     assert SERVICES["setup"]["restart"] == "no"
     assert SERVICES["setup"]["depends_on"]["postgres"] == {"condition": "service_healthy"}

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from integrations.models import ImportRun
-from integrations.operations.imports.undo import UndoPlan, undo, undo_plan
+from integrations.operations.imports.undo import undo, undo_plan
+from integrations.operations.imports.undo_plan import UndoPlan
 from integrations.operations.refusals import NotPossible
 
 MAX_SHOWN = 20
@@ -50,8 +51,13 @@ class Command(BaseCommand):
         if plan.feedback_deleted or plan.feedback_restored:
             self.stdout.write(f"{plan.feedback_deleted} answers {verb} deleted, {plan.feedback_restored} put back.")
         self._list(f"{len(plan.left)} left alone", plan.left)
-        if plan.contacts_kept or plan.agents_kept:
-            self.stdout.write(f"{plan.contacts_kept} buyers and {plan.agents_kept} agents it created stay.")
+        for label, number in plan.appointments.items():
+            self.stdout.write(f"{number} appointments in {label} would be cancelled.")
+        if plan.contacts_archived:
+            self.stdout.write(f"{plan.contacts_archived} buyers {verb} archived.")
+        self._list(f"{plan.contacts_kept} buyers left as they are", plan.contacts_left)
+        if plan.agents_kept:
+            self.stdout.write(f"{plan.agents_kept} agents it created stay.")
 
     def _list(self, title: str, lines: list[str]) -> None:
         if not lines:

@@ -48,7 +48,7 @@ def check(rows: Iterator[Row], staging: Staging, error: Report, warning: Report)
                     for field, text in warnings(stop, data.submitted_at, now):
                         warning(Problem(row.line, field, text))
             for problem in problems:
-                error(problem)
+                error(row.quoted(problem, COLUMNS))
             if problems:
                 bad += 1
                 staging.spoil(str(row.line), row.line)

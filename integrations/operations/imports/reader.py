@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 MAX_LINE = 1_000_000
 """Bytes; a longer line is not a row of ours, and must not be read into memory whole."""
+
+
+MAX_QUOTED = 300
+"""Characters of a wrong value that are shown."""
 
 
 class UnreadableFileError(Exception):
@@ -19,11 +23,12 @@ class UnreadableFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one field of one row, for people. Lines count from 1, the header."""
+    """What is wrong with one field of one row, for people. Lines count from 1, the header. `value`: as it was given."""
 
     line: int
     field: str
     reason: str
+    value: str = ""
 
     def __str__(self) -> str:
         return f"line {self.line}, {self.field}: {self.reason}"
@@ -40,6 +45,12 @@ class Row:
     key: str
     values: tuple[str, ...] | None
     problem: Problem | None = None
+
+    def quoted(self, problem: Problem, columns: Sequence[str]) -> Problem:
+        """The problem with what stood in its field; `columns` are the reader's."""
+        if problem.value or self.values is None or problem.field not in columns:
+            return problem
+        return replace(problem, value=self.values[columns.index(problem.field)][:MAX_QUOTED])
 
 
 class CsvReader:
@@ -75,7 +86,8 @@ class CsvReader:
                 key = fields[order[0]] if order[0] < len(fields) else ""
                 if len(fields) != len(order):
                     text = f"This row has {len(fields)} fields; the header has {len(order)}."
-                    yield Row(start, key, None, Problem(start, "row", text))
+                    given = ",".join(fields)[:MAX_QUOTED]
+                    yield Row(start, key, None, Problem(start, "row", text, given))
                 else:
                     yield Row(start, key, tuple(fields[place] for place in order))
 

@@ -6,12 +6,16 @@ where it stopped. Applying compares with what is stored: reading the same file a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
 
 from integrations.models import ImportRun
 from integrations.operations import audit
@@ -27,6 +31,13 @@ MAX_TRANSACTION_ROWS = 120
 TARGET_S = 0.08
 """Seconds a transaction should take: well below the 250 ms that one may hold SQLite's write lock."""
 GROWTH = 1.5
+SILENT_S = 90
+"""Seconds without a sign of life after which a run counts as interrupted."""
+MAX_NAMED = 1000
+"""Tours left out that are kept by name."""
+WORKS_S, RESTS_S = 0.4, 0.12
+"""Who waits for SQLite's write lock asks again every 100 ms at most, in no order: a rest longer than that, every so
+often, lets everyone through. Without it an import that takes the lock again at once can keep a save out for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,9 @@ class Watcher:
     applying: Callable[[int, int], None] = lambda done, total: None
 
 
+UNHEARD = Watcher()
+
+
 @dataclass(slots=True)
 class Pace:
     """How many tours a transaction takes: grown and shrunk by how long the last one took."""
@@ -60,6 +74,21 @@ class Pace:
     def took(self, seconds: float) -> None:
         fits = self.size * (TARGET_S / seconds if seconds > 0 else GROWTH)
         self.size = max(1, min(int(fits), int(self.size * GROWTH) + 1, self.largest))
+
+
+class Breath:
+    """Lets others write between transactions, where the database has one write lock. `clock`: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None] = time.sleep) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._worked_since = clock()
+        self._needed = connection.vendor == "sqlite"
+
+    def draw(self) -> None:
+        """To be called outside of a transaction."""
+        if self._needed and self._clock() - self._worked_since >= WORKS_S:
+            self._sleep(RESTS_S)
+            self._worked_since = self._clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +110,31 @@ def import_file(
     clock: Callable[[], float],
     skip_bad: bool = False,
     check_only: bool = False,
-    watcher: Watcher = Watcher(),
+    watcher: Watcher = UNHEARD,
+    run: ImportRun | None = None,
 ) -> Imported:
-    """Check the file, then apply it. `clock`: monotonic seconds.
+    """Check the file, then apply it. `clock`: monotonic seconds. `run`: one that was begun for this file (`begin`).
 
     With bad rows nothing is applied, unless `skip_bad`: then each tour that has one is left out, whole.
     Raises UnreadableFileError, OSError; NotPossible when another process is importing this very file.
     """
     form = FORMATS[kind]
     with Staging() as staging:
-        checked = _check(path, form, staging, watcher)
+        checked = check_file(path, form, staging, watcher)
         if check_only or (checked.bad_rows and not skip_bad) or not checked.rows:
             return Imported(checked)
-        run, resumed = _begin(path, kind, checked, staging.bad_refs(1000), actor)
+        resumed = False
+        if run is None:
+            left_out = staging.bad_refs(MAX_NAMED)
+            run, resumed = begin(kind, path.name, checked, left_out, actor)
+        elif run.file_hash != checked.file_hash:
+            raise NotPossible(f"The file of import {run.pk} is not the one that was checked.")
         tally = _apply(run, form, staging, checked, watcher, clock, actor, via)
         return Imported(checked, _finish(run, actor, via), tally, resumed)
 
 
-def _check(path: Path, form: ModuleType, staging: Staging, watcher: Watcher) -> Checked:
+def check_file(path: Path, form: ModuleType, staging: Staging, watcher: Watcher) -> Checked:
+    """The first pass: what is wrong is told to the watcher, every row staged. Raises UnreadableFileError, OSError."""
     reader = CsvReader(path, form.COLUMNS)
 
     def rows() -> Iterator[Row]:
@@ -110,8 +146,8 @@ def _check(path: Path, form: ModuleType, staging: Staging, watcher: Watcher) -> 
     return Checked(total, bad, staging.count(bad=False), staging.count(bad=True), reader.digest)
 
 
-def _begin(path: Path, kind: str, checked: Checked, left_out: list[str], actor: str) -> tuple[ImportRun, bool]:
-    """The run that was interrupted in this file, or a new one."""
+def begin(kind: str, name: str, checked: Checked, left_out: list[str], actor: str) -> tuple[ImportRun, bool]:
+    """The run that was interrupted in this file (True), or a new one."""
     with transaction.atomic():
         known = ImportRun.objects.select_for_update().filter(
             kind=kind, file_hash=checked.file_hash, state=ImportRun.State.RUNNING
@@ -121,12 +157,31 @@ def _begin(path: Path, kind: str, checked: Checked, left_out: list[str], actor: 
             return run, True
         return ImportRun.objects.create(
             kind=kind,
-            file_name=path.name[:255],
+            file_name=name[:255],
             file_hash=checked.file_hash,
             actor=actor[:150],
             rows=checked.rows,
+            bad_count=checked.bad_rows,
             skipped=left_out,
         ), False
+
+
+def claim(run_id: int, state: str) -> bool:
+    """Take a run in that state in hand; False while somebody has it who gave a sign of life lately."""
+    now = timezone.now()
+    free = Q(began_at=None) | Q(updated_at__lt=now - timedelta(seconds=SILENT_S))
+    mine = ImportRun.objects.filter(free, pk=run_id, state=state)
+    return mine.update(began_at=now, began_row=F("next_row"), updated_at=now) == 1
+
+
+def release(run_id: int) -> None:
+    """Let it go: whoever comes next may take it in hand at once."""
+    ImportRun.objects.filter(pk=run_id).update(began_at=None)
+
+
+def in_hand(run: ImportRun) -> bool:
+    """Whether somebody works on it, as far as can be told."""
+    return run.began_at is not None and timezone.now() - run.updated_at < timedelta(seconds=SILENT_S)
 
 
 def _apply(
@@ -139,8 +194,10 @@ def _apply(
     actor: str,
     via: str,
 ) -> Tally:
-    total, pace, done = Tally(), Pace(), 0
-    for groups in _portions(staging.groups(run.next_row), pace):
+    total, pace, done, breath = Tally(), Pace(), 0, Breath(clock)
+    now = timezone.now()
+    ImportRun.objects.filter(pk=run.pk).update(began_at=now, began_row=F("next_row"), updated_at=now)
+    for groups in portions(staging.groups(run.next_row), pace):
         began = clock()
         with transaction.atomic():
             _advance(run, groups)
@@ -150,16 +207,18 @@ def _apply(
                 updated_count=run.updated_count + part.updated,
                 unchanged_count=run.unchanged_count + part.unchanged,
                 next_row=groups[-1].first_line + 1,
+                updated_at=timezone.now(),
             )
         run.refresh_from_db()
         pace.took(clock() - began)
         total += part
         done += sum(len(group.rows) for group in groups)
         watcher.applying(done, checked.rows)
+        breath.draw()
     return total
 
 
-def _portions(groups: Iterable[Group], pace: Pace) -> Iterator[Sequence[Group]]:
+def portions(groups: Iterable[Group], pace: Pace) -> Iterator[Sequence[Group]]:
     """A transaction's worth at a time: a tour is never split."""
     portion: list[Group] = []
     rows = 0
@@ -190,8 +249,8 @@ def _finish(run: ImportRun, actor: str, via: str) -> ImportRun:
         stored = ImportRun.objects.select_for_update().get(pk=run.pk)
         if stored.state != ImportRun.State.RUNNING:
             return stored
-        stored.state = ImportRun.State.DONE
-        stored.save(update_fields=["state", "updated_at"])
+        stored.state, stored.ended_at = ImportRun.State.DONE, timezone.now()
+        stored.save(update_fields=["state", "ended_at", "updated_at"])
         after = {
             "rows": stored.rows,
             "created": stored.created_count,

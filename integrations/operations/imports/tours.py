@@ -53,7 +53,7 @@ def check(rows: Iterator[Row], staging: Staging, error: Report, warning: Report)
         else:
             problems = list(_check(row, staging))
         for problem in problems:
-            error(problem)
+            error(row.quoted(problem, COLUMNS))
         bad += bool(problems)
     for agent, line, label, other, other_label in staging.overlaps():
         warning(Problem(line, "appointment_start", f"{agent} is at {other_label} (line {other}) when {label} begins."))

@@ -1,15 +1,16 @@
 """Taking an import back, by a plan shown first.
 
 What the import created is cancelled and archived; what it changed is put back; what someone changed since is left to
-people and named. Buyers and agents stay: other tours may have come to use them. Everything goes through the verbs, so
-the CRMs follow. Each tour is one transaction and doing it again finds it done: an undo that was killed is simply
-started again.
+people and named. Buyers it created are archived unless another tour came to use them; agents stay. Everything goes
+through the verbs, so the CRMs follow: appointments are cancelled, people stay there. Doing it again finds it done: an
+undo that was killed is simply started again.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import models, transaction
+from django.utils import timezone
 
 from integrations.models import (
     AppointmentStatus,
@@ -42,22 +44,11 @@ from integrations.operations.tour_saving import (
     store,
 )
 
-_BATCH = 20
-_ANSWERS = 100
+from .runs import Breath, Pace, claim, in_hand, release
+from .undo_plan import UndoPlan, decide_contacts, standing
 
-
-@dataclass(slots=True)
-class UndoPlan:
-    """What an undo does. `left`: what it leaves alone, with the reason, for people."""
-
-    run: ImportRun
-    cancel: list[str] = field(default_factory=list)
-    restore: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    feedback_deleted: int = 0
-    feedback_restored: int = 0
-    contacts_kept: int = 0
-    agents_kept: int = 0
+_ANSWERS = 50
+_IN_HAND = "Import {} is being taken back already."
 
 
 @dataclass(slots=True)
@@ -72,18 +63,40 @@ class _Work:
 
 def undo_plan(run_id: int) -> UndoPlan:
     """What `undo` would do now. Writes nothing. Raises ImportRun.DoesNotExist, NotPossible."""
-    run = _undoable(run_id)
+    run = _undoable(ImportRun.objects.get(pk=run_id))
     plan = UndoPlan(run)
-    for tour_ids, works in _batches(run):
+    for tour_ids, works in _batches(run, Pace()):
         tours = Tour.objects.filter(pk__in=tour_ids).select_related("agent", "buyer").in_bulk()
-        stops = _stops_of(TourStop.objects.filter(tour__in=tours).select_related("tour"))
+        stops = _stops_of(TourStop.objects.filter(tour__in=tours))
         touched = _touched(run, tours)
+        ending: list[int] = []
         for tour_id in tour_ids:
             saved = Saved(tours[tour_id], created=False, stored=stops[tour_id])
+            for stop in saved.stored:
+                stop.tour = saved.tour
+            live = {stop.pk for stop in saved.stored if stop.live}
             _decide(saved, works[tour_id], plan, touched=tour_id in touched)
+            ending += [stop.pk for stop in saved.stored if stop.pk in live and not stop.live]
+        plan.appointments += standing(ending)
     _plan_feedback(run, plan, apply=False, who=Who("", "system"))
-    _count_kept(plan)
+    decide_contacts(plan, now=None, who=None)
+    _count_agents(plan)
     return plan
+
+
+def start_undo(run_id: int, *, actor: str) -> ImportRun:
+    """Decide that the run is taken back: from here on it is `undoing`, until `undo` has done it.
+
+    Raises ImportRun.DoesNotExist, NotPossible when it is undone already or somebody has it in hand.
+    """
+    with transaction.atomic():
+        run = _undoable(ImportRun.objects.select_for_update().get(pk=run_id))
+        # An import that still runs (or was interrupted) ends here, or it would go on creating what is taken away.
+        if run.state != ImportRun.State.UNDOING:
+            run.undone = {"actor": actor}
+        run.state, run.began_at = ImportRun.State.UNDOING, None
+        run.save(update_fields=["state", "began_at", "undone", "updated_at"])
+        return run
 
 
 def undo(
@@ -93,15 +106,57 @@ def undo(
     actor: str,
     via: str,
     progress: Callable[[int], None] = lambda tours: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> UndoPlan:
-    """Do it. Returns what was done. Raises ImportRun.DoesNotExist, NotPossible."""
-    run = _undoable(run_id)
+    """Do it. Returns what was done. Raises ImportRun.DoesNotExist, NotPossible.
+
+    Interrupted, it is started again in the same way.
+    """
+    run = start_undo(run_id, actor=actor)
+    if not claim(run.pk, ImportRun.State.UNDOING):
+        raise NotPossible(_IN_HAND.format(run_id))
+    return carry_on(run, now=now, actor=actor, via=via, progress=progress, clock=clock)
+
+
+def carry_on(
+    run: ImportRun,
+    *,
+    now: datetime,
+    actor: str,
+    via: str,
+    progress: Callable[[int], None] = lambda tours: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> UndoPlan:
+    """Take back a run that is in hand (`claim`). Whatever ends it before it is done lets it go for the next one."""
     plan = UndoPlan(run)
     who = Who(actor, via, f"undo of import {run.pk}")
-    # An import that still runs (or was interrupted) ends here, or it would go on creating what is taken away.
-    ImportRun.objects.filter(pk=run.pk, state=ImportRun.State.RUNNING).update(state=ImportRun.State.DONE)
-    _plan_feedback(run, plan, apply=True, who=who)
-    for tour_ids, works in _batches(run):
+    try:
+        _plan_feedback(run, plan, apply=True, who=who)
+        _take_back(run, plan, who, now, progress, clock)
+        decide_contacts(plan, now=now, who=who)
+    except BaseException:
+        release(run.pk)
+        raise
+    _count_agents(plan)
+    with transaction.atomic():
+        run.state, run.undone = ImportRun.State.UNDONE, plan.told(run.undone)
+        run.save(update_fields=["state", "undone", "updated_at"])
+        after = {name: number for name, number in run.undone.items() if isinstance(number, int)}
+        audit.record("import.undo", run, actor=actor, via=via, after=after)
+    return plan
+
+
+def _take_back(
+    run: ImportRun,
+    plan: UndoPlan,
+    who: Who,
+    now: datetime,
+    progress: Callable[[int], None],
+    clock: Callable[[], float],
+) -> None:
+    pace, breath = Pace(), Breath(clock)
+    for tour_ids, works in _batches(run, pace):
+        began = clock()
         with transaction.atomic():
             tours = {tour.pk: tour for tour in lock_tours(pk__in=tour_ids)}
             stops = lock_stops(tours.values())
@@ -114,24 +169,21 @@ def undo(
                     store(saved)
                     results.append(saved)
             settle(results, who, verb=UNDONE_VERB)
+            ImportRun.objects.filter(pk=run.pk).update(undone=plan.told(run.undone), updated_at=timezone.now())
+        pace.took(clock() - began)
         progress(len(tour_ids))
-    _count_kept(plan)
-    with transaction.atomic():
-        run.state = ImportRun.State.UNDONE
-        run.save(update_fields=["state", "updated_at"])
-        after = {"cancelled": len(plan.cancel), "restored": len(plan.restore), "left": len(plan.left)}
-        audit.record("import.undo", run, actor=actor, via=via, after=after)
-    return plan
+        breath.draw()
 
 
-def _undoable(run_id: int) -> ImportRun:
-    run = ImportRun.objects.get(pk=run_id)
+def _undoable(run: ImportRun) -> ImportRun:
     if run.state == ImportRun.State.UNDONE:
-        raise NotPossible(f"Import {run_id} is undone already.")
+        raise NotPossible(f"Import {run.pk} is undone already.")
+    if run.state == ImportRun.State.UNDOING and in_hand(run):
+        raise NotPossible(_IN_HAND.format(run.pk))
     return run
 
 
-def _batches(run: ImportRun) -> Iterable[tuple[list[int], dict[int, _Work]]]:
+def _batches(run: ImportRun, pace: Pace) -> Iterator[tuple[list[int], dict[int, _Work]]]:
     """The tours the run touched, some at a time, with what it did to each."""
     works: dict[int, _Work] = defaultdict(_Work)
     items = ImportItem.objects.filter(run=run, entity_type__in=("tour", "tourstop"))
@@ -146,8 +198,11 @@ def _batches(run: ImportRun) -> Iterable[tuple[list[int], dict[int, _Work]]]:
         elif pk in tour_of:
             works[tour_of[pk]].stop_changes[pk] = before or {}
     present = list(Tour.objects.filter(pk__in=list(works)).order_by("pk").values_list("pk", flat=True))
-    for at in range(0, len(present), _BATCH):
-        yield present[at : at + _BATCH], works
+    at = 0
+    while at < len(present):
+        part = present[at : at + pace.size]
+        at += len(part)
+        yield part, works
 
 
 def _stops_of(stops: Iterable[TourStop]) -> dict[int, list[TourStop]]:
@@ -179,6 +234,7 @@ def _decide(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: da
         elif tour.status != TourStatus.CANCELLED or tour.archived_at is None:
             _put(saved, {"status": TourStatus.CANCELLED, "archived_at": now or tour.created_at})
             plan.cancel.append(str(tour))
+            plan.cancelled_ids.add(tour.pk)
         return
     left = _restore(saved, tour, work.tour_changes)
     for stop in saved.stored:
@@ -272,7 +328,5 @@ def _restore_feedback(answer: Feedback, changes: dict[str, list[Any]], who: Who)
     planning.plan_new_feedback([answer])
 
 
-def _count_kept(plan: UndoPlan) -> None:
-    kept = ImportItem.objects.filter(run=plan.run, created=True)
-    plan.contacts_kept = kept.filter(entity_type="contact").count()
-    plan.agents_kept = kept.filter(entity_type="agent").count()
+def _count_agents(plan: UndoPlan) -> None:
+    plan.agents_kept = ImportItem.objects.filter(run=plan.run, created=True, entity_type="agent").count()

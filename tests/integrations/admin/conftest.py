@@ -24,6 +24,13 @@ def _static_files(settings: Any, tmp_path: Path) -> None:
     settings.STATIC_ROOT = tmp_path
 
 
+@pytest.fixture(autouse=True)
+def data_dir(settings: Any, tmp_path: Path) -> Path:
+    """A data folder of this test's own."""
+    settings.DATA_DIR = tmp_path / "data"
+    return tmp_path / "data"
+
+
 @pytest.fixture
 def staff(db: None) -> Client:
     """A superuser's browser."""

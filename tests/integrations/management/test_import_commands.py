@@ -136,7 +136,8 @@ def test_an_undo_shows_its_plan_and_asks(monkeypatch: pytest.MonkeyPatch) -> Non
         "  S-1 Núñez — 2 homes",
         "  S-2 Formula",
         "  S-3",
-        "3 buyers and 2 agents it created stay.",
+        "3 buyers would be archived.",
+        "2 agents it created stay.",
         "Nothing was changed.",
     ]
     assert not Tour.objects.filter(status="cancelled").exists()

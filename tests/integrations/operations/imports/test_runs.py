@@ -156,7 +156,7 @@ def test_transactions_shrink_when_they_are_slow_and_grow_when_they_are_quick() -
 def test_a_transaction_takes_whole_tours_up_to_a_number_of_rows() -> None:
     groups = [Group(f"G-{number}", number, ((number, []),) * rows) for number, rows in enumerate([70, 60, 300, 1])]
 
-    portions = list(runs._portions(groups, Pace()))
+    portions = list(runs.portions(groups, Pace()))
 
     assert [[group.ref for group in portion] for portion in portions] == [["G-0"], ["G-1"], ["G-2"], ["G-3"]]
     assert MAX_TRANSACTION_ROWS == 120

@@ -34,7 +34,7 @@ def _two(tmp_path: Path, **changes: str) -> Path:
     return tours_file(tmp_path / "two.csv", {"tour_ref": "A-1", **changes}, {"tour_ref": "A-2"})
 
 
-def test_created_tours_are_cancelled_and_archived_and_people_stay(tmp_path: Path) -> None:
+def test_created_tours_and_buyers_are_put_away_and_agents_stay(tmp_path: Path) -> None:
     make.ConnectionFactory()
     run = _import(_two(tmp_path))
 
@@ -42,7 +42,8 @@ def test_created_tours_are_cancelled_and_archived_and_people_stay(tmp_path: Path
 
     run.refresh_from_db()
     assert (plan.cancel, plan.restore, plan.left) == (["A-1 Two homes", "A-2 Two homes"], [], [])
-    assert (plan.contacts_kept, plan.agents_kept, run.state) == (1, 1, "undone")
+    assert (plan.contacts_archived, plan.contacts_left, plan.agents_kept, run.state) == (1, [], 1, "undone")
+    assert Contact.objects.get().archived_at == make.START
     assert set(Tour.objects.values_list("status", "archived_at")) == {("cancelled", make.START)}
     assert sorted(Operation.objects.filter(kind="appointment.sync").values_list("version", "state")) == [
         (1, "superseded"),
@@ -58,7 +59,8 @@ def test_the_plan_says_what_will_be_done_and_writes_nothing(tmp_path: Path) -> N
 
     plan = undo_plan(run.pk)
 
-    assert (plan.cancel, plan.contacts_kept) == (["A-1 Two homes", "A-2 Two homes"], 1)
+    assert (plan.cancel, plan.contacts_archived) == (["A-1 Two homes", "A-2 Two homes"], 1)
+    assert Contact.objects.get().archived_at is None
     run.refresh_from_db()
     assert run.state == "done"
     assert set(Tour.objects.values_list("status", "archived_at")) == {("scheduled", None)}

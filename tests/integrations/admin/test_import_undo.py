@@ -1,0 +1,134 @@
+"""Taking an import back by browser: the plan first, then once, and the CRM follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from integrations.models import AuditEvent, Contact, ExternalRef, ImportRun, Tour, TourStop
+from integrations.operations import tours
+from tests.crm import Crm
+from tests.factories import ImportRunFactory, TourFactory
+from tests.integrations.admin.browsing import messages_of, page
+from tests.integrations.admin.importing import confirm, everything, preview
+from tests.tour_files import DATA, tours_file
+
+
+def imported(staff: Client, path: Path, kind: str = "tours") -> ImportRun:
+    confirm(staff, preview(staff, path, kind)[1])
+    return ImportRun.objects.latest("pk")
+
+
+def undo_url(run: ImportRun) -> str:
+    return reverse("admin:integrations_importrun_undo", args=[run.pk])
+
+
+def test_the_plan_stands_first_and_changes_nothing(staff: Client, tmp_path: Path) -> None:
+    other = {"tour_ref": "A-2", "buyer_email": "bo@mail.example", "buyer_phone": ""}
+    run = imported(staff, tours_file(tmp_path / "a.csv", {}, other))
+    stop = TourStop.objects.get(tour__reference="A-1")
+    tours.set_stop_status(stop.pk, "denied", actor="ann", via="admin")
+    # The buyer of A-2 came to be on another tour since.
+    TourFactory(reference="Z-1", buyer=Tour.objects.get(reference="A-2").buyer)
+    before = everything()
+
+    text = page(staff, "importrun_undo", run.pk)
+
+    for words in (
+        "1 tours that it created are cancelled and archived.",
+        "2 buyers that it created stay, because others use them.",
+        "1 agents that it created stay.",
+        "1 records are left as they are",
+        "Left: A-1 Two homes: someone changed it since;",
+        "Cancelled and archived: A-2 Two homes",
+        "is on tour Z-1.",
+        "is on tour A-1.",
+    ):
+        assert words in text
+    assert everything() == before
+    assert set(Tour.objects.values_list("status", "archived_at")) == {("scheduled", None)}
+
+
+def test_every_appointment_is_cancelled_once_and_people_stay(staff: Client, crm: Crm, tmp_path: Path) -> None:
+    stops = [{"stop_sequence": str(place), "tour_ref": ref} for ref in ("A-1", "A-2") for place in (1, 2)]
+    run = imported(staff, tours_file(tmp_path / "a.csv", *stops))
+    crm.drain()
+    posted = [row for row in journal(crm, "POST") if row["path"].startswith("/calendars/events/appointments")]
+    assert len(posted) == 4
+    text = page(staff, "importrun_undo", run.pk)
+    assert f"4 appointments in {crm.connection.label} are cancelled there." in text
+
+    answer = staff.post(undo_url(run))
+    staff.post(undo_url(run))
+    crm.drain()
+
+    assert messages_of(answer)[-1] == f"Import {run.pk} was taken back."
+    cancelled = [row for row in journal(crm, "PUT") if row["path"].startswith("/calendars/events/appointments")]
+    assert len({row["path"] for row in cancelled}) == len(cancelled) == 4
+    assert journal(crm, "DELETE") == []
+    assert ExternalRef.objects.filter(resource="contact", external_id__isnull=False).count() == 1
+    assert Contact.objects.get().archived_at is not None
+
+
+def journal(crm: Crm, method: str) -> list[dict[str, Any]]:
+    return [row for row in crm.sandbox.journal() if row["method"] == method]
+
+
+def test_the_result_is_shown_and_it_is_not_done_again(staff: Client) -> None:
+    run = imported(staff, DATA / "tours-small.csv")
+    staff.post(undo_url(run))
+
+    text = page(staff, "importrun_change", run.pk)
+    assert "<h2>Taken back</h2>" in text
+    assert "<dt>Tours cancelled and archived</dt><dd>3</dd>" in text
+    assert "<dt>Buyers archived</dt><dd>3</dd>" in text
+    assert "../undo/" not in text
+    again = staff.get(undo_url(run))
+    assert messages_of(again)[-1] == f"Import {run.pk} is undone already."
+    before = everything()
+    assert f"Import {run.pk} is undone already." in staff.post(undo_url(run)).content.decode()
+    assert everything() == before
+    event = AuditEvent.objects.get(verb="import.undo")
+    assert (event.actor, event.via, event.after["cancelled"]) == ("ada", "admin", 3)
+
+
+def test_a_file_that_was_taken_back_can_be_imported_again_with_its_buyers(staff: Client) -> None:
+    run = imported(staff, DATA / "tours-small.csv")
+    staff.post(undo_url(run))
+    assert Contact.objects.filter(archived_at__isnull=True).count() == 0
+
+    again = imported(staff, DATA / "tours-small.csv")
+
+    assert (again.pk > run.pk, again.updated_count) == (True, 3)
+    assert Contact.objects.filter(archived_at__isnull=False).count() == 0
+    assert Tour.objects.filter(status="scheduled", archived_at__isnull=True).count() == 3
+
+
+def test_answers_are_taken_back(staff: Client, tmp_path: Path) -> None:
+    imported(staff, DATA / "tours-small.csv")
+    run = imported(staff, DATA / "feedback-small.csv", "feedback")
+    assert "3 answers that it brought are deleted" in page(staff, "importrun_undo", run.pk)
+    staff.post(undo_url(run))
+    assert TourStop.objects.filter(feedback__isnull=False).count() == 0
+
+
+def test_an_import_that_did_nothing_says_so(staff: Client, db: None) -> None:
+    assert "There is nothing to take back" in page(staff, "importrun_undo", ImportRunFactory(state="done").pk)
+
+
+def test_who_may_only_look_cannot_take_back(viewer: Client, staff: Client) -> None:
+    run = imported(staff, DATA / "tours-small.csv")
+    assert viewer.get(undo_url(run)).status_code == 403
+    assert viewer.post(undo_url(run)).status_code == 403
+    assert "../undo/" not in page(viewer, "importrun_change", run.pk)
+    assert Tour.objects.filter(status="cancelled").count() == 0
+
+
+@pytest.mark.parametrize("pk", ["999999", "x"])
+def test_an_import_that_is_none_leads_back(staff: Client, pk: str) -> None:
+    answer = staff.get(f"/admin/integrations/importrun/{pk}/undo/")
+    assert answer.status_code == 302
