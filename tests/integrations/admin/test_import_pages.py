@@ -318,7 +318,7 @@ def test_there_is_no_sample_of_anything_else(staff: Client) -> None:
 
 def test_an_empty_list_says_what_to_do(staff: Client) -> None:
     text = page(staff, "importrun_changelist")
-    assert "Nothing was imported yet." in text
+    assert "Nothing was imported yet" in text
     assert "?kind=tours" in text
     assert "?kind=feedback" in text
     assert "sample/tours.csv" in text
