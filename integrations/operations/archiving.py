@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -41,6 +43,16 @@ def unarchive_contact(contact_id: int, who: Who) -> bool:
         if contact.archived_at is None:
             return False
         return _store(contact, {"archived_at": (contact.archived_at, None)}, "contact.unarchive", who)
+
+
+def bring_back(contacts: Iterable[Contact], who: Who) -> None:
+    """Archived buyers who are named by a tour that is new or changed. In the transaction of that change."""
+    away = {contact.pk for contact in contacts if contact.archived_at is not None}
+    if away:
+        for contact in (
+            Contact.objects.select_for_update().filter(pk__in=away, archived_at__isnull=False).order_by("pk")
+        ):
+            _store(contact, {"archived_at": (contact.archived_at, None)}, "contact.unarchive", who)
 
 
 def _store(contact: Contact, changes: Changes, verb: str, who: Who) -> bool:

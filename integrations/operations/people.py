@@ -82,10 +82,6 @@ class People:
             if value and not getattr(contact, name):
                 changes[name] = (getattr(contact, name), value)
                 setattr(contact, name, value)
-        if contact.archived_at is not None:
-            # An undo put this buyer away; named again, the buyer is back.
-            changes["archived_at"] = (contact.archived_at, None)
-            contact.archived_at = None
         if changes and contact.pk is not None:
             _, earlier = self.filled.get(contact.pk, (contact, {}))
             self.filled[contact.pk] = (contact, {**earlier, **changes})
@@ -107,7 +103,7 @@ class People:
             return
         fresh = Contact.objects.select_for_update().filter(pk__in=self.filled).order_by("pk").in_bulk()
         for pk, (contact, changes) in self.filled.items():
-            still = {name: change for name, change in changes.items() if getattr(fresh[pk], name) == change[0]}
+            still = {name: change for name, change in changes.items() if not getattr(fresh[pk], name)}
             if still:
                 contact.version = fresh[pk].version
                 _write(contact, still, who, import_run)

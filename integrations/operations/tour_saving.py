@@ -16,7 +16,7 @@ from django.db import transaction
 
 from integrations.models import AuditEvent, ImportItem, ImportRun, Operation, Tour, TourStatus, TourStop
 
-from . import audit, planning, unmapped
+from . import archiving, audit, planning, unmapped
 from .audit import Changes, Who
 from .people import People, changes_of
 from .refusals import ARCHIVED
@@ -92,6 +92,7 @@ def save_tours(
             if saved.changed and not saved.created and _archived_before(saved):
                 raise ValidationError(ARCHIVED)  # nothing of this transaction stays
         people.store_filled(who, import_run)
+        archiving.bring_back((saved.tour.buyer for saved in results if saved.changed), who)
         _remember(results, people, import_run)
         settle(results, who, import_run=import_run)
     return results
