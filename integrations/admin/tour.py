@@ -7,12 +7,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from integrations.engine.clock import db_now
 from integrations.models import AppointmentStatus, Outcome, Tour, TourStatus, TourStop
@@ -23,6 +26,7 @@ from .imports import FromImport
 from .left_out import LeavesOut
 from .pages import VIA, ArchivedFilter, Question, ReasonForm, ask, view_path, who
 from .tour_forms import TourPage
+from .tour_list import SyncFilter, TourList, WhenFilter
 from .tour_presses import TourPresses
 
 
@@ -31,8 +35,11 @@ class TourAdmin(TourPresses, LeavesOut):
     """The change view is the tour's page; the form has a page of its own."""
 
     entity_type = "tour"
-    list_display = ("reference", "title", "starts", "status", "agent", "buyer", "stop_count", "archived")
-    list_filter = ("status", "agent__office", ArchivedFilter, FromImport)
+    list_display = ("reference", "title", "starts", "status", "in_crms", "agent", "buyer", "stop_count", "archived")
+    list_filter = (
+        WhenFilter, SyncFilter, "status", ("agent", AutocompleteSelectFilter), "agent__office", ArchivedFilter, FromImport,
+    )  # fmt: skip
+    list_filter_submit = True  # the agent is typed, not clicked
     search_fields = ("reference__istartswith", "title", "buyer__last_name__istartswith", "agent__name")
     search_help_text = "Reference, title, the buyer's last name or the agent's name"
     date_hierarchy = "starts_at"
@@ -50,6 +57,14 @@ class TourAdmin(TourPresses, LeavesOut):
     def starts(self, tour: Tour) -> str:
         zone = tour_state.zone_of(tour)
         return f"{moments.day(tour.starts_at, zone)}, {moments.clock(tour.starts_at, zone, now=tour.starts_at)}"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TourList
+
+    @admin.display(description="in the CRMs")
+    def in_crms(self, tour: Any) -> str:
+        standing = tour.standing
+        return format_html('<span class="rr-badge rr-state-{}">{}</span>', standing.state, standing.words)
 
     @admin.display(description="stops")
     def stop_count(self, tour: Tour) -> int:
