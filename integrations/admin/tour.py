@@ -37,7 +37,8 @@ class TourAdmin(TourPresses, LeavesOut):
     entity_type = "tour"
     list_display = ("reference", "title", "starts", "status", "in_crms", "agent", "buyer", "stop_count", "archived")
     list_filter = (
-        WhenFilter, SyncFilter, "status", ("agent", AutocompleteSelectFilter), "agent__office", ArchivedFilter, FromImport,
+        WhenFilter, SyncFilter, "status", ("agent", AutocompleteSelectFilter), "agent__office", ArchivedFilter,
+        FromImport,
     )  # fmt: skip
     list_filter_submit = True  # the agent is typed, not clicked
     search_fields = ("reference__istartswith", "title", "buyer__last_name__istartswith", "agent__name")
