@@ -25,7 +25,8 @@ from integrations.operations.audit import Who
 from integrations.providers import registry
 
 from . import connection_health, left_out
-from .connection_form import UNREADABLE, ConnectionForm
+from .agent_users import AgentUserPages, held_up_at, held_words
+from .connection_form import SEEN, UNREADABLE, ConnectionForm
 from .entities import UTC, about
 from .forms_page import FormPage
 from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
@@ -55,7 +56,7 @@ def open_counts(ids: Iterable[int]) -> dict[int, dict[str, int]]:
 
 
 @admin.register(Connection)
-class ConnectionAdmin(FormPage, Deletable):
+class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
     """No list, page or message ever holds a secret; what stands there are its last four characters."""
 
     list_display = ("label", "provider_label", "serves", "state_words", "hold", "waiting", "failed", "since")
@@ -138,7 +139,7 @@ class ConnectionAdmin(FormPage, Deletable):
         return Connection.objects.defer("secrets").get(pk=obj.pk)
 
     def _reach_seen(self, form: Any, obj: Connection | None) -> bool:
-        """A change of what a connection serves shows how many tours it moves, and is saved the second time."""
+        """A change of what a connection serves, or of whose it is there, shows what it moves; then it is saved."""
         asked = "_count" in form.data
         if obj is None and not asked:
             return True
@@ -147,10 +148,12 @@ class ConnectionAdmin(FormPage, Deletable):
             if asked:
                 form.add_error(None, "Say first whom it serves and from when; then the tours can be counted.")
             return not asked
-        seen = f"{reach.joining} {reach.leaving}"
-        if not asked and (seen == "0 0" or seen == form.cleaned_data.get("seen")):
+        handover = form.handover()
+        nothing = not (reach.joining or reach.leaving or handover)
+        seen = f"{reach.joining} {reach.leaving} {handover or ''}".strip()[:SEEN]
+        if not asked and (nothing or seen == form.cleaned_data.get("seen")):
             return True
-        form.told_reach = reach
+        form.told_reach, form.told_handover = reach, handover
         form.data = form.data.copy()
         form.data["seen"] = seen
         return False
@@ -171,6 +174,8 @@ class ConnectionAdmin(FormPage, Deletable):
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
             "unreadable": UNREADABLE,
             "left_out": left_out.kept(obj),
+            "held_agents": held_words(held_up_at(obj)),
+            "agents_url": self.agents_url(obj),
             "can_pause": obj.state in (ConnectionState.ACTIVE, ConnectionState.AUTH_NEEDED),
             "can_resume": obj.state in (ConnectionState.PAUSED, ConnectionState.DISABLED, ConnectionState.AUTH_NEEDED),
             "can_disable": obj.state != ConnectionState.DISABLED,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from integrations.models import Agent, Connection, ConnectionScope, Office
-from integrations.operations.routes import Reach, RoutingFacts, reach
+from integrations.operations.routes import Handover, Reach, RoutingFacts, handover, reach
 from integrations.operations.values import clean_value
 from integrations.providers.base import ConfigField, Manifest
 
@@ -22,6 +22,8 @@ from .plain_forms import field_of, plain_field, shown
 UNREADABLE = "The stored secrets cannot be decrypted: check FERNET_KEYS, or give them again."
 SHOWN_CHARACTERS, LONG_ENOUGH = 4, 12
 LIMIT = "limit_"
+SEEN = 120
+"""Characters of what was shown before a change is saved."""
 
 
 def hints(connection: Connection | None) -> tuple[dict[str, str], bool]:
@@ -42,7 +44,7 @@ def _hint(secret: str) -> str:
 class ConnectionForm(forms.Form):
     """One connection. `hints`: what is shown of stored secrets, by name."""
 
-    seen = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+    seen = forms.CharField(required=False, max_length=SEEN, widget=forms.HiddenInput)
     label = plain_field(field_of(Connection, "label"))
     scope = plain_field(field_of(Connection, "scope"), label="Serves")
     office = forms.ModelChoiceField(Office.objects.all(), required=False, widget=one_of(field_of(Connection, "office")))
@@ -53,6 +55,8 @@ class ConnectionForm(forms.Form):
         label="Sync tours from (UTC)",
         help_text="Tours that start before this are left out. Empty for a new connection: from now on.",
     )
+
+    assigns = plain_field(field_of(Connection, "assigns"))
 
     def __init__(self, manifest: Manifest, connection: Connection | None, data: Any = None) -> None:
         self.manifest, self.connection = manifest, connection
@@ -98,6 +102,7 @@ class ConnectionForm(forms.Form):
         return [
             (None, {"fields": ["label"]}),
             ("Which tours", {"fields": ["scope", ("office", "agent"), "sync_from"]}),
+            ("Whose they are in the CRM", {"fields": ["assigns"]}),
             (f"Account at {self.manifest.label}", {"fields": config}),
             ("Secrets", {"fields": secret, "description": "Kept encrypted; never shown again."}),
             ("Limits", {"fields": limits, "classes": ["collapse"]}),
@@ -106,7 +111,7 @@ class ConnectionForm(forms.Form):
     def values(self) -> dict[str, Any]:
         """What the verbs take."""
         cleaned = self.cleaned_data
-        data: dict[str, Any] = {name: cleaned[name] for name in ("label", "scope")}
+        data: dict[str, Any] = {name: cleaned[name] for name in ("label", "scope", "assigns")}
         for name in ("office", "agent"):
             data[f"{name}_id"] = cleaned[name].pk if cleaned.get(name) else None
         if cleaned["sync_from"] or self.connection is not None:
@@ -116,6 +121,14 @@ class ConnectionForm(forms.Form):
             name.removeprefix(LIMIT): value for name, value in cleaned.items() if name.startswith(LIMIT) and value
         }
         return data
+
+    def handover(self) -> Handover | None:
+        """What the change of whose showings are does to what is there; None when nothing of it changes."""
+        assigns = self.cleaned_data["assigns"]
+        if self.connection is None or self.connection.assigns == assigns:
+            return None
+        found = handover(self.connection, assigns=assigns)
+        return found if found.handed_over or found.sent else None
 
     def reach(self) -> Reach | None:
         """How many tours a save would bring in and leave out; None when what decides it is not filled in well."""
@@ -161,7 +174,7 @@ def _initial(connection: Connection | None) -> dict[str, Any]:
     if connection is None:
         return {"scope": ConnectionScope.BROKERAGE}
     return {
-        **shown(connection, ("label", "scope", "sync_from")),
+        **shown(connection, ("label", "scope", "sync_from", "assigns")),
         "office": connection.office_id,
         "agent": connection.agent_id,
         **connection.config,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from integrations.engine.kinds import KINDS
-from integrations.models import Attempt, ExternalRef, Operation, State
+from integrations.models import Agent, Attempt, ExternalRef, Operation, State
 from integrations.operations import moments, wording
 from integrations.operations.operation_state import allowed, next_time
 from integrations.operations.sync_state import Cell, Line, explain
-from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of
+from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of, with_map
 
 from . import entities
 
@@ -88,6 +88,8 @@ def load(operation: Operation, now_ms: int) -> Story:
         blocker=blockers_of([operation.pk]).get(operation.pk) if operation.blockers else None,
     )
     line = explain(cell, holder, now_ms=now_ms, zone=zone)
+    if line.unmapped:
+        line = with_map(line, operation.connection_id, _agent_of(operation))
     attempts = list(operation.tries.order_by("-id")[:100])
     return Story(
         operation=operation,
@@ -106,6 +108,12 @@ def load(operation: Operation, now_ms: int) -> Story:
         waited_for_by=waited_for_by,
         verbs=allowed(operation, [other.state for other in waits_for if not other.settled]),
     )
+
+
+def _agent_of(operation: Operation) -> Agent:
+    """Whose the record of an operation is that is given to a person."""
+    where = "tours__stops__feedback" if operation.entity_type == "feedback" else "tours__stops"
+    return Agent.objects.get(**{where: operation.entity_id})
 
 
 def _tries(attempts: list[Attempt], zone: ZoneInfo) -> list[Try]:

@@ -21,6 +21,20 @@ _TOURS: tuple[tuple[int, int, tuple[str, str, str], str, tuple[str, ...]], ...] 
 )  # fmt: skip
 
 
+def demo_users() -> list[dict[str, str]]:
+    """The demo tours' agents as people with a login at the CRM: id, name and e-mail address."""
+    names = dict.fromkeys(agent for _, _, _, agent, _ in _TOURS)
+    return [{"id": f"user_{_dotted(name)}", "name": name, "email": _email(name)} for name in names]
+
+
+def _dotted(name: str) -> str:
+    return name.lower().replace(" ", ".")
+
+
+def _email(name: str) -> str:
+    return f"{_dotted(name)}@brokerage.example"
+
+
 def demo_tours(now: datetime) -> list[TourInput]:
     """DEMO-1 and on; the first is tomorrow, as the tours' zone sees `now`."""
     today = now.astimezone(ZONE).date()
@@ -41,7 +55,7 @@ def _tour(
             "buyer_email": f"demo{number}@mail.example",
             "buyer_phone": phone,
             "agent_name": agent,
-            "agent_email": f"{agent.lower().replace(' ', '.')}@brokerage.example",
+            "agent_email": _email(agent),
             "time_zone": ZONE.key,
             "starts_at": f"{day}T{hour:02}:00",
         }

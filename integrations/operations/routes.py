@@ -10,10 +10,20 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.models import CLAIMABLE, Agent, Connection, ConnectionState, LeftOut, Operation, Tour, TourStop
+from integrations.models import (
+    CLAIMABLE,
+    Agent,
+    AgentUser,
+    Connection,
+    ConnectionState,
+    LeftOut,
+    Operation,
+    Tour,
+    TourStop,
+)
 from integrations.routing import LeftOutReasons, TourFacts, connections_for, why_left_out
 
-from . import planning
+from . import planning, unmapped
 from .tour_saving import lock_tours
 
 _BATCH = 20
@@ -48,6 +58,29 @@ class Reach:
 
     joining: int
     leaving: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What it does that a connection begins, or ends, to give showings to its agents' users; shown before it is done.
+
+    `handed_over`: upcoming showings that stand there and are given to somebody. `waiting`: of them those whose agent
+    has no user there, which wait. `sent`: operations that wait for a user and are sent without one.
+    """
+
+    assigns: bool
+    handed_over: int = 0
+    waiting: int = 0
+    sent: int = 0
+
+
+def handover(connection: Connection, *, assigns: bool) -> Handover:
+    """What changing `assigns` to this would do. Writes nothing."""
+    if not assigns:
+        return Handover(assigns, sent=unmapped.held_up(connection.pk).total())
+    known = set(AgentUser.objects.filter(connection=connection).values_list("agent_id", flat=True))
+    agents = [stop.tour.agent_id for stop in upcoming(connection)]
+    return Handover(assigns, handed_over=len(agents), waiting=sum(pk not in known for pk in agents))
 
 
 def reach(after: RoutingFacts, before: RoutingFacts | None = None) -> Reach:

@@ -80,11 +80,21 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class ToMap:
+    """An agent who has no user at a connection."""
+
+    connection_id: int
+    agent_id: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """What staff read: a headline, the rest of the sentence, and the operation to open.
 
     `what`: which of a record's several effects it is about, where there are several. `external_id`: the CRM's id of it.
-    `verbs`: the decision it needs.
+    `verbs`: the decision it needs. `unmapped`: it waits because the agent has no user there; `to_map`: who that is,
+    where the page knows.
     """
 
     tone: Tone
@@ -96,6 +106,8 @@ class Line:
     what: str = ""
     external_id: str = ""
     verbs: tuple[wording.Verb, ...] = ()
+    unmapped: bool = False
+    to_map: ToMap | None = None
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:
@@ -147,7 +159,9 @@ def _open(cell: Cell, operation: OperationFacts, holder: HolderFacts, now_ms: in
         doubt = "it will be looked up " if operation.in_doubt else ""
         why = wording.reason(name or operation.reason) or "Its turn comes later"
         text = f"{why}; {doubt}{moments.until(until_ms, zone, now_ms)}."
-        return Line(Tone.WAITS, head, _and(text, _last_word(operation)), operation.id, until_ms=until_ms)
+        unmapped = name == "agent_unmapped" == operation.reason
+        last = _and(text, _last_word(operation))
+        return Line(Tone.WAITS, head, last, operation.id, until_ms=until_ms, unmapped=unmapped)
     if holder.gate_mode != "normal":
         return Line(Tone.WAITS, head, f"{wording.reason(f'gate_{holder.gate_mode}')}.", operation.id)
     if operation.in_doubt:

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from integrations.engine.kinds import KINDS, offered
 from integrations.models import (
+    Agent,
     Connection,
     ConnectionState,
     ExternalRef,
@@ -34,7 +35,7 @@ from integrations.routing import LeftOutReasons, Route, connections_for, why_lef
 
 from . import moments, tour_trail, wording
 from .left_out import Choice
-from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, Tone, explain
+from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, ToMap, Tone, explain
 from .tour_trail import Change
 
 _OPERATION_FIELDS = (
@@ -202,6 +203,7 @@ class _Facts:
     blockers: dict[int, Blocker]
     gate_mode: str
     left_out: LeftOutReasons
+    agent: Agent
 
     @classmethod
     def load(cls, tour: Tour, stops: Iterable[TourStop], answers: Iterable[Feedback]) -> _Facts:
@@ -223,6 +225,7 @@ class _Facts:
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
             gate_mode(),
             LeftOut.objects.reasons(tour=[tour.pk], **ids),
+            tour.agent,
         )
 
     def stands(self, stop_id: int) -> bool:
@@ -267,7 +270,12 @@ class _Facts:
             not_standing=cell.not_standing,
         )
         line = explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
-        return replace(line, external_id=external_id)
+        return with_map(replace(line, external_id=external_id), at, self.agent)
+
+
+def with_map(line: Line, connection_id: int, agent: Agent) -> Line:
+    """The line with the agent to be mapped, when that is what it waits for."""
+    return replace(line, to_map=ToMap(connection_id, agent.pk, agent.name)) if line.unmapped else line
 
 
 def gate_mode() -> str:

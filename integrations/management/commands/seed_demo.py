@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 from django.utils import timezone
 
-from integrations.management.demo import demo_tours
+from integrations.management.demo import demo_tours, demo_users
 from integrations.models import AuditEvent, Connection
 from integrations.operations import audit
 from integrations.operations.connections import create_connection
@@ -82,6 +82,7 @@ class Command(BaseCommand):
             "token": token,
             "calendar": CALENDAR,
             "duplicates": False,
+            "users": demo_users(),
         }
         request = urllib.request.Request(  # noqa: S310  the address is our own process's
             f"{settings.REANNA_SANDBOX_URL.rstrip('/')}/_sandbox/accounts",

@@ -51,6 +51,11 @@ def urls(tour: Tour, operation_of: Callable[..., Operation]) -> dict[str, str]:
             f"connection {verb}": at(f"connection_{verb}", operation.connection_id)
             for verb in ("change", "pause", "resume", "disable", "delete")
         },
+        **{
+            f"connection {verb}": at(f"connection_{verb}", operation.connection_id, tour.agent_id)
+            for verb in ("map_agent", "unmap_agent")
+        },
+        "connection map_suggested": at("connection_map_suggested", operation.connection_id),
         "contact change": at("contact_change", tour.buyer_id),
         "contact delete": at("contact_delete", tour.buyer_id),
         "agent change": at("agent_change", tour.agent_id),
