@@ -113,7 +113,7 @@ def test_operations_of_one_import(staff: Client, operation_of: Make) -> None:
 @pytest.mark.parametrize("text", ["T-10", "t-100", "1 ELM", "ID"])
 def test_search_by_reference_street_and_number(staff: Client, operation_of: Make, text: str) -> None:
     wanted = operation_of()
-    OperationFactory(entity_id=TourStopFactory(street="Oak Ave").pk)
+    OperationFactory(entity_id=TourStopFactory(street="Oak Ave", tour__reference="Z-1").pk)
     assert listed(staff, q=str(wanted.pk) if text == "ID" else text) == {wanted.pk}
 
 
