@@ -188,7 +188,8 @@ def _compare(findings: Findings, connection: Row, rows: Sequence[Row], database:
     crm = crm_of(rows)
     refs = database.rows(f"SELECT * FROM integrations_externalref WHERE connection_id = {int(connection['id'])}")  # noqa: S608
     by_entity = {(ref["resource"], ref["entity_id"]): ref for ref in refs}
-    linked = {(ref["resource"], ref["external_id"]) for ref in refs}
+    # A summary of a tour is a note there.
+    linked = {("note" if ref["resource"] == "summary" else ref["resource"], ref["external_id"]) for ref in refs}
     stops = database.rows(
         "SELECT s.*, t.status AS tour_status, t.starts_at, t.buyer_id, c.email, c.phone FROM integrations_tourstop s "
         "JOIN integrations_tour t ON t.id = s.tour_id JOIN integrations_contact c ON c.id = t.buyer_id"

@@ -69,6 +69,8 @@ def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:
     hits = Q(entity_type="stop", entity_id__in=stops.values("pk"))
     answers = Feedback.objects.filter(stop__in=stops)
     hits |= Q(entity_type="feedback", entity_id__in=answers.values("pk"))
+    tours = Tour.objects.filter(stops__in=stops)
+    hits |= Q(entity_type="tour", entity_id__in=tours.values("pk"))
     hits |= Q(entity_type="contact", entity_id__in=buyers.values("pk"))
     if is_id(text):
         hits |= Q(pk=int(text))

@@ -31,6 +31,7 @@ KINDS: dict[str, KindRow] = {
         KindRow("feedback.note", "feedback", "note", needs=("contact.link",)),
         KindRow("feedback.task", "feedback", "task", needs=("contact.link",), given=True),
         KindRow("contact.fields", "contact", "contact_fields", needs=("contact.link",)),
+        KindRow("tour.summary", "tour", "summary", needs=("contact.link",)),
     )
 }
 

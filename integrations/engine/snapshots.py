@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, LeftOut, Tour, TourStop
-from integrations.providers.base import AccountFacts, ContactFacts, Facts, FeedbackFacts, InterestFacts, ShowingFacts
+from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, LeftOut, Tour, TourStatus, TourStop
+from integrations.providers.base import (
+    AccountFacts,
+    ContactFacts,
+    Facts,
+    FeedbackFacts,
+    InterestFacts,
+    SeenFacts,
+    ShowingFacts,
+    SummaryFacts,
+)
 from integrations.routing import connections_for, why_left_out
 
 from .kinds import KINDS, account_needs
@@ -52,6 +61,12 @@ def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
         place = _place(said.stop.tour, connection, "feedback", entity_id)
         needs = {"contact": ("contact", said.stop.tour.buyer_id)}
         return Snapshot(_said(said, place, assignee=user), needs, unmapped, place.included, place.left_out)
+    if entity_type == "tour":
+        tour = Tour.objects.select_related("agent").get(pk=entity_id)
+        place = _place(tour, connection, "tour", entity_id)
+        summed_up = _summary(tour, place, connection)
+        needs = {"contact": ("contact", tour.buyer_id)}
+        return Snapshot(summed_up, needs, stands=summed_up.included, left_out=place.left_out)
     stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
     needs = {"contact": ("contact", stop.tour.buyer_id)}
     for row in account_needs("appointment.sync", connection.provider):
@@ -79,9 +94,9 @@ def _is_left_out(contact_id: int, connection: Connection) -> bool:
 
 
 def _place(tour: Tour, connection: Connection, entity_type: str, entity_id: int) -> _Place:
-    """Where a stop or an answer of the tour stands with this connection. One query."""
+    """Where the tour, or a stop or an answer of it, stands with this connection. One query."""
     mine = LeftOut.objects.filter(connection=connection)
-    left_out = mine.reasons(tour=[tour.pk], contact=[tour.buyer_id], **{entity_type: [entity_id]})
+    left_out = mine.reasons(**{"tour": [tour.pk], "contact": [tour.buyer_id], entity_type: [entity_id]})
     included = connections_for(tour, [connection], left_out)[0].included
     alone = why_left_out(left_out, connection.pk, (entity_type, entity_id))
     return _Place(included and not alone, bool(left_out))
@@ -146,6 +161,45 @@ def _said(said: Feedback, place: _Place, *, assignee: str) -> FeedbackFacts:
         comments=said.comments,
         contact_id=tour.buyer_id,
         assignee=assignee,
+    )
+
+
+def _summary(tour: Tour, place: _Place, connection: Connection) -> SummaryFacts:
+    """The stops in order, each with the newest answer to it. Told of only when it is over and something was said.
+
+    What is left out of this CRM by itself, a stop or an answer, is not told.
+    """
+    answers = list(Feedback.objects.filter(stop__tour=tour).order_by("submitted_at", "id"))
+    stops = list(tour.stops.order_by("sequence"))
+    left_out = LeftOut.objects.filter(connection=connection).reasons(
+        stop=[stop.pk for stop in stops], feedback=[said.pk for said in answers]
+    )
+    # Ordered by when they were given: the newest of a stop is the one that stays.
+    heard = {said.stop_id: said for said in answers if (connection.pk, "feedback", said.pk) not in left_out}
+    shown = [stop for stop in stops if (connection.pk, "stop", stop.pk) not in left_out]
+    return SummaryFacts(
+        id=tour.pk,
+        version=tour.version,
+        included=tour.status == TourStatus.COMPLETED and bool(answers) and place.included,
+        tour_reference=tour.reference,
+        tour_title=tour.title,
+        starts_at=tour.starts_at,
+        time_zone=tour.time_zone,
+        agent_name=tour.agent.name,
+        seen=tuple(_seen(stop, heard.get(stop.pk)) for stop in shown),
+        contact_id=tour.buyer_id,
+    )
+
+
+def _seen(stop: TourStop, said: Feedback | None) -> SeenFacts:
+    return SeenFacts(
+        street=stop.street,
+        city=stop.city,
+        appointment_status=stop.appointment_status,
+        outcome=stop.outcome,
+        interest_level=said.interest_level if said else "",
+        overall_rating=said.overall_rating if said else None,
+        second_showing=said.second_showing if said else "",
     )
 
 

@@ -21,8 +21,9 @@ from integrations.models import (
     TourStop,
 )
 
-from . import audit
+from . import audit, planning
 from .refusals import ARCHIVED, NotPossible
+from .tour_saving import lock_tours
 
 _TYPES: dict[type[models.Model], str] = {Contact: "contact", TourStop: "stop", Tour: "tour"}
 
@@ -47,13 +48,15 @@ def delete_stop(stop_id: int, *, actor: str, via: str) -> None:
     Raises NotPossible, TourStop.DoesNotExist.
     """
     with transaction.atomic():
-        tour = Tour.objects.select_for_update().get(stops=stop_id)
+        tours = lock_tours(stops=stop_id)
         stop = TourStop.objects.select_for_update().get(pk=stop_id)
+        (tour,) = tours
         if tour.archived_at is not None:
             raise NotPossible(ARCHIVED)
         _refuse("This stop", "Cancel it instead.", 0 if _forget_stop(stop_id) else 1, _said([stop_id]))
         audit.record("stop.delete", tour, actor=actor, via=via, before={f"stop {stop.sequence}": str(stop)})
         stop.delete()
+        planning.plan_summaries(planning.newly_told(tours))
 
 
 def _forget_stop(stop_id: int) -> bool:

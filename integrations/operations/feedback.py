@@ -16,6 +16,7 @@ from integrations.models import AuditEvent, Feedback, ImportItem, ImportRun, Tou
 from . import audit, planning
 from .audit import Changes, Who
 from .people import changes_of
+from .tour_saving import lock_tours
 from .validation import FeedbackInput
 
 
@@ -53,6 +54,8 @@ def save_all(
     """`save_feedback` for several, with a fixed number of look-ups; their stops, roles and times must differ."""
     who = Who(actor, via, reason)
     with transaction.atomic():
+        # Locked before its stops and answers, as every verb does: whether it is over decides what follows.
+        lock_tours(pk__in={stop.tour_id for stop, _ in items})
         rows = Feedback.objects.select_for_update(of=("self",)).filter(stop__in={stop.pk for stop, _ in items})
         known = {(row.stop_id, row.author_role, row.submitted_at): row for row in rows.order_by("pk")}
         results = [

@@ -1,7 +1,8 @@
 """Keeping a record out of one CRM, and taking it back.
 
 A tour or a buyer takes all that hangs on it along: the tours of a primary buyer, their stops, what was said after them.
-A stop or an answer goes alone. Appointments that stand in the CRM are cancelled there; notes, tasks and people stay.
+A stop or an answer goes alone; the summary of its tour tells no more of it. Appointments that stand in the CRM are
+cancelled there; other notes, tasks and people stay.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ def leave_out(entity_type: str, entity_id: int, connection_id: int, reason: str,
     ended = _end(concerned, connection_id)
     # As when a connection ceases to serve a tour: a version rises, so that the end of what stands is planned.
     TourStop.objects.filter(pk__in=standing).update(version=F("version") + 1)
+    planning.newly_told(concerned.tours)
     planning.plan_tours(concerned.tours, at=[connection_id])
     ring_after_commit(connection_id)
     after = {"connection": connection_id, "cancelled there": len(standing), "operations ended": ended}
@@ -158,6 +160,7 @@ def take_back(entity_type: str, entity_id: int, connection_id: int, who: Who) ->
     TourStop.objects.filter(pk__in=[pk for pk, last in stops.items() if not last.left_out]).update(
         version=F("version") + 1
     )
+    planning.newly_told(concerned.tours)
     planning.plan_tours(concerned.tours, at=[connection_id])
     answers = Feedback.objects.filter(pk__in=concerned.records.get("feedback", ())).select_related("stop")
     planning.plan_feedback(list(answers.order_by("pk")), at=[connection_id])
@@ -178,9 +181,9 @@ def _clean(reason: str) -> str:
 
 
 def _concerned(entity_type: str, entity_id: int, connection_id: int) -> _Concerned:
-    if entity_type == "feedback":
-        return _Concerned([], {"feedback": [entity_id]})
     tours = Tour.objects.select_related("agent", "buyer").order_by("pk")
+    if entity_type == "feedback":
+        return _Concerned(list(tours.filter(stops__feedback=entity_id)), {"feedback": [entity_id]})
     if entity_type == "stop":
         return _Concerned(list(tours.filter(stops=entity_id)), {"stop": [entity_id]})
     mine = list(tours.filter(buyer=entity_id) if entity_type == "contact" else tours.filter(pk=entity_id))

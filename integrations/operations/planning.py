@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.engine.clock import db_now
@@ -27,6 +27,7 @@ from integrations.models import (
     OperationDependency,
     State,
     Tour,
+    TourStatus,
     TourStop,
 )
 from integrations.routing import LeftOutReasons, connections_for, why_left_out
@@ -36,10 +37,14 @@ from .planned import Need, Planned, after_older, again, hurry, newest, open_link
 
 SOON_MS = 24 * 3600 * 1000
 PRIORITY_SOON, PRIORITY_NORMAL, PRIORITY_PAST = 50, 100, 150
+CLOCKS_DIFFER_MS = 60_000
 
 
 def plan_tour(tour: Tour, *, import_run: ImportRun | None = None) -> list[Operation]:
-    """Plans buyer and stops of a tour at every connection it is routed to; at others, the end of what stands there."""
+    """Plans buyer and stops of a tour at every connection it is routed to; at others, the end of what stands there.
+
+    Of a tour that is over, its summary too.
+    """
     return plan_tours([tour], import_run=import_run)
 
 
@@ -67,7 +72,48 @@ def plan_tours(
         for tour in tours:
             _collect(tour, stops_of[tour.pk], connection, left_out, contacts, stops)
         made += _plan_connection(connection, contacts, {"appointment.sync": stops}, import_run)
+    return made + plan_summaries(tours, import_run=import_run, at=at)
+
+
+def plan_summaries(
+    tours: Iterable[Tour], *, import_run: ImportRun | None = None, at: Iterable[int] | None = None
+) -> list[Operation]:
+    """Plans the summary of each tour that is over and that something was said on, where it goes; agents are loaded.
+
+    `at`: ids of the only connections to plan for. A fixed number of queries. Whoever changed what a summary tells has
+    raised the tour's version, under its row lock.
+    """
+    made: list[Operation] = []
+    over = {tour.pk: tour for tour in tours if tour.status == TourStatus.COMPLETED}
+    if not over:
+        return made
+    heard = set(Feedback.objects.filter(stop__tour__in=over).order_by().values_list("stop__tour", flat=True).distinct())
+    if not heard:
+        return made
+    left_out = LeftOut.objects.reasons(tour=heard, contact={tour.buyer_id for tour in over.values()})
+    for connection in _planned_for(at):
+        if not offered("tour.summary", connection.provider):
+            continue
+        contacts: dict[int, Need] = {}
+        summaries: dict[int, Need] = {}
+        for tour in over.values():
+            if tour.pk in heard and connections_for(tour, [connection], left_out)[0].included:
+                need = Need("tour.summary", tour.pk, tour.version, PRIORITY_PAST, buyer_id=tour.buyer_id)
+                summaries[tour.pk] = need
+                contacts[tour.buyer_id] = Need("contact.link", tour.buyer_id, 1, PRIORITY_PAST)
+        if summaries:
+            made += _plan_connection(connection, contacts, {"tour.summary": summaries}, import_run)
     return made
+
+
+def newly_told(tours: Iterable[Tour]) -> list[Tour]:
+    """Of these locked tours those that are over: their summaries have something new to tell, so their versions rise."""
+    over = [tour for tour in tours if tour.status == TourStatus.COMPLETED]
+    if over:
+        Tour.objects.filter(pk__in=[tour.pk for tour in over]).update(version=F("version") + 1)
+    for tour in over:
+        tour.version += 1
+    return over
 
 
 def _planned_for(at: Iterable[int] | None) -> list[Connection]:
@@ -116,12 +162,16 @@ def plan_feedback(
 
 
 def plan_new_feedback(answers: Sequence[Feedback], *, import_run: ImportRun | None = None) -> list[Operation]:
-    """The same for answers that were just given or changed: what is told of their buyers has a new version."""
-    buyers = Tour.objects.filter(stops__in=[said.stop_id for said in answers]).values("buyer")
+    """The same for answers that were just given or changed, whose tours are locked.
+
+    What is told of their buyers, and of their tours that are over, has a new version.
+    """
+    tours = Tour.objects.filter(pk__in={said.stop.tour_id for said in answers})
     # Locked in the order that everyone locks buyers in.
-    locked = list(Contact.objects.select_for_update().filter(pk__in=buyers).order_by("pk").values_list("pk", flat=True))
-    Contact.objects.filter(pk__in=locked).update(version=F("version") + 1)
-    return plan_feedback(answers, import_run=import_run)
+    buyers = Contact.objects.select_for_update().filter(pk__in=tours.values("buyer")).order_by("pk")
+    Contact.objects.filter(pk__in=list(buyers.values_list("pk", flat=True))).update(version=F("version") + 1)
+    made = plan_feedback(answers, import_run=import_run)
+    return made + plan_summaries(newly_told(tours.select_related("agent")), import_run=import_run)
 
 
 def plan_feedback_of(
@@ -133,17 +183,27 @@ def plan_feedback_of(
 
 
 def forgettable(answer: Feedback, *, forget: bool) -> bool:
-    """Whether no CRM can know of the answer: nothing of it was ever sent. `forget`: takes its operations away."""
+    """Whether no CRM can know of the answer: nothing of it was ever sent. `forget`: takes its operations away.
+
+    What is told of its tour and its buyer stays planned: it tells what is known when it is sent.
+    """
     mine = {"entity_type": "feedback", "entity_id": answer.pk}
     rows = Operation.objects.filter(**mine).order_by("pk")
+    tour = answer.stop.tour
+    wider = Q(kind="tour.summary", entity_type="tour", entity_id=tour.pk)
+    wider |= Q(kind="contact.fields", entity_type="contact", entity_id=tour.buyer_id)
+    others = Operation.objects.filter(wider).order_by("pk")
+    if forget:
+        rows, others = rows.select_for_update(), others.select_for_update()
     # A token above 0: a worker had it in hand.
-    if (
-        any(row.token for row in (rows.select_for_update() if forget else rows))
-        or ExternalRef.objects.filter(**mine).exists()
-    ):
+    if any(row.token for row in rows) or ExternalRef.objects.filter(**mine).exists():
+        return False
+    # Those that ended before the answer was there cannot have told it (hosts' clocks may differ somewhat).
+    since_ms = int(answer.created_at.timestamp() * 1000) - CLOCKS_DIFFER_MS
+    if any(row.token and (row.settled_ms is None or row.settled_ms >= since_ms) for row in others):
         return False
     if forget:
-        rows.delete()
+        Operation.objects.filter(**mine).delete()
     return True
 
 

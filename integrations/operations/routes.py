@@ -137,6 +137,7 @@ def _replan(tour_ids: list[int], connections: list[Connection]) -> int:
             # What was planned here before must be planned anew: a version rises, and an equal request is not sent.
             stops = TourStop.objects.filter(pk__in=list(known.values_list("entity_id", flat=True)))
             stops.update(version=F("version") + 1)
+            planning.newly_told(tours)
             planning.plan_tours(tours)
             planning.plan_feedback_of(tours)
     return len(tour_ids)

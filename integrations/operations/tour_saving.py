@@ -33,7 +33,11 @@ CRM_STOP_FIELDS = frozenset(
         "appointment_status", "outcome", "showing_method",
     }
 )  # fmt: skip
+# What the summary of a tour that is over tells.
+SUMMARY_TOUR_FIELDS = frozenset({"status", "title", "time_zone", "starts_at", "agent"})
+SUMMARY_STOP_FIELDS = frozenset({"sequence", "street", "city", "appointment_status", "outcome"})
 _ROUTED_BY = frozenset({"starts_at", "agent"})
+_PUT_AWAY = frozenset({"archived_at"})
 UNDONE_VERB = "tour.undo_import"
 
 
@@ -41,7 +45,8 @@ UNDONE_VERB = "tour.undo_import"
 class Saved:
     """What became of one tour. `stored`: its stops from before, locked; `changes` is empty when nothing differs.
 
-    `raised`: the stored stops whose version rose. `planned`: operations made for a change of this tour alone.
+    `raised`: the stored stops whose version rose; `newly_told`: the tour's did. `planned`: operations made for a change
+    of this tour alone.
     """
 
     tour: Tour
@@ -51,6 +56,7 @@ class Saved:
     new_stops: list[TourStop] = field(default_factory=list)
     changed_stops: list[tuple[TourStop, Changes]] = field(default_factory=list)
     raised: list[TourStop] = field(default_factory=list)
+    newly_told: bool = False
     planned: list[Operation] = field(default_factory=list)
 
     @property
@@ -122,7 +128,7 @@ def settle(
     """Audit what changed and plan what follows from it: those operations. For results that are written already."""
     changed = [saved for saved in results if saved.changed]
     audit.record_all(_event(saved, who, verb) for saved in changed)
-    made = planning.plan_tours([saved.tour for saved in changed], import_run=import_run)
+    made = planning.plan_tours([saved.tour for saved in changed if not _only_put_away(saved)], import_run=import_run)
     joined = [saved.tour for saved in changed if not saved.created and _ROUTED_BY & saved.changes.keys()]
     if joined:
         made += planning.plan_feedback_of(joined, import_run=import_run)
@@ -139,8 +145,13 @@ def raises_version(old: TourStatus | str, new: TourStatus | str) -> bool:
 
 def store(saved: Saved) -> None:
     """Write what `saved` notes as changed (its objects carry the new values); versions rise where a CRM shows it."""
-    if saved.changes:
-        saved.tour.save(update_fields=[*saved.changes, "updated_at"])
+    names = list(saved.changes)
+    if _told_in_summary(saved):
+        saved.tour.version += 1
+        saved.newly_told = True
+        names.append("version")
+    if names:
+        saved.tour.save(update_fields=[*names, "updated_at"])
     changed = {stop.pk: (stop, changes) for stop, changes in saved.changed_stops}
     all_of_them = _shown_of_tour(saved)
     for stop in saved.stored:
@@ -159,6 +170,19 @@ def _shown_of_tour(saved: Saved) -> bool:
     if CRM_TOUR_FIELDS & saved.changes.keys():
         return True
     return "status" in saved.changes and raises_version(*saved.changes["status"])
+
+
+def _told_in_summary(saved: Saved) -> bool:
+    """Whether the tour is over (since now, perhaps), and something of it changed that its summary tells."""
+    if saved.tour.status != TourStatus.COMPLETED:
+        return False
+    of_stops = any(SUMMARY_STOP_FIELDS & changes.keys() for _, changes in saved.changed_stops)
+    return bool(SUMMARY_TOUR_FIELDS & saved.changes.keys() or saved.new_stops or of_stops)
+
+
+def _only_put_away(saved: Saved) -> bool:
+    """Whether the tour was put into the archive or brought back, and nothing else: then nothing is sent."""
+    return saved.changes.keys() == _PUT_AWAY and not (saved.created or saved.new_stops or saved.changed_stops)
 
 
 def _buyers(inputs: Sequence[TourInput]) -> list[Any]:
@@ -297,6 +321,8 @@ def _event(saved: Saved, who: Who, verb: str) -> AuditEvent:
     for stop in saved.new_stops:
         changes[f"stop {stop.sequence}"] = (None, str(stop))
     if verb:  # a verb can be undone while nothing of these versions was sent
+        if saved.newly_told:
+            changes["version"] = (saved.tour.version - 1, saved.tour.version)
         changes |= {f"stop {stop.sequence} version": (stop.version - 1, stop.version) for stop in saved.raised}
     if not saved.created:
         return audit.event(verb or "tour.update", saved.tour, who, **audit.sides(changes))

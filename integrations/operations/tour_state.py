@@ -97,6 +97,8 @@ class TourState:
     choices: list[tuple[ConnectionRoute, Choice]]
     stops: list[StopRow]
     buyer: list[Line]
+    summary: list[Line | None]
+    """At each connection; empty as long as there is nothing to sum up and nothing was. None: it has no such kind."""
     presses: list[Press]
     bulk: list[Press]
     trail: list[Change]
@@ -142,6 +144,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
         for stop in stops
     ]
     buyer = [facts.line(_buyer_cell(tour, at), "contact.link", tour.buyer_id, at, now_ms, zone) for at in routes]
+    summary = [facts.summary_line(tour, bool(answers), at, now_ms, zone) for at in routes]
     several = [(verb, len(one_click.bulk(verb, stops, now))) for verb in one_click.BULK_VERBS.values()]
     return TourState(
         tour=tour,
@@ -152,6 +155,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
         choices=[(route, facts.choice(tour, route)) for route in routes],
         stops=rows,
         buyer=buyer,
+        summary=summary if any(summary) else [],
         presses=[Press(verb, asks=verb.ends) for verb in one_click.tour_verbs(tour, stops, now)],
         bulk=[Press(verb, number=number) for verb, number in several if number],
         trail=tour_trail.latest(tour, stops, zone),
@@ -208,7 +212,7 @@ class _Facts:
     @classmethod
     def load(cls, tour: Tour, stops: Iterable[TourStop], answers: Iterable[Feedback]) -> _Facts:
         ids = {"stop": [stop.pk for stop in stops], "feedback": [said.pk for said in answers]}
-        ids["contact"] = [tour.buyer_id]
+        ids |= {"contact": [tour.buyer_id], "tour": [tour.pk]}
         about = Q()
         for entity_type, pks in ids.items():
             about |= Q(entity_type=entity_type, entity_id__in=pks)
@@ -224,7 +228,7 @@ class _Facts:
             },
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
             gate_mode(),
-            LeftOut.objects.reasons(tour=[tour.pk], **ids),
+            LeftOut.objects.reasons(**ids),
             tour.agent,
         )
 
@@ -254,6 +258,20 @@ class _Facts:
                 cell = Cell(standing=standing, included=route.included, route=route.reason)
                 found.append(replace(self.line(cell, kind, said.pk, route, now_ms, zone), what=wording.kind(kind)))
         return found
+
+    def summary_line(
+        self, tour: Tour, answered: bool, route: ConnectionRoute, now_ms: int, zone: ZoneInfo
+    ) -> Line | None:
+        """The tour's summary, where it was planned or should stand; None elsewhere."""
+        at = route.connection
+        over = tour.status == TourStatus.COMPLETED and answered
+        if (at.pk, "tour.summary", tour.pk) not in self.newest and not (over and offered("tour.summary", at.provider)):
+            return None
+        there = bool(self.refs.get((at.pk, KINDS["tour.summary"].resource, tour.pk)))
+        why = "" if over else "The tour is not completed, or nothing was said on it."
+        standing = there or (route.included and over)
+        cell = Cell(standing=standing, included=route.included, route=route.reason, not_standing=why)
+        return self.line(cell, "tour.summary", tour.pk, route, now_ms, zone)
 
     def line(self, cell: Cell, kind: str, entity_id: int, route: ConnectionRoute, now_ms: int, zone: ZoneInfo) -> Line:
         at = route.connection.pk

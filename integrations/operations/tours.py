@@ -24,7 +24,7 @@ from integrations.models import (
     TourStop,
 )
 
-from . import audit
+from . import audit, planning
 from .audit import Who
 from .people import changes_of
 from .refusals import ARCHIVED, NotPossible
@@ -50,7 +50,8 @@ __all__ = [
 ]
 
 _UNFINISHED = (TourStatus.SCHEDULED, TourStatus.IN_PROGRESS)
-_BATCH = 100
+# A transaction holds SQLite's write lock: planning for several CRMs must stay well below 250 ms.
+_BATCH = 25
 _ASIDE = 32_000
 
 
@@ -151,8 +152,9 @@ def unarchive_tour(tour_id: int, *, actor: str, via: str, reason: str = "") -> b
 def complete_tours(now: datetime) -> int:
     """Complete each unfinished tour whose last live stop ended REANNA_COMPLETE_TOURS_AFTER_S before `now`.
 
-    Safe to run twice at once: rows are locked and asked again. A tour without a live stop is left to people. Nothing
-    is sent: a completed tour's appointments stand as they did. Returns how many were completed.
+    Safe to run twice at once: rows are locked and asked again. A tour without a live stop is left to people. The
+    appointments stand as they did; those tours that something was said on are summed up. Returns how many were
+    completed.
     """
     before = now - timedelta(seconds=settings.REANNA_COMPLETE_TOURS_AFTER_S)
     done = 0
@@ -161,16 +163,17 @@ def complete_tours(now: datetime) -> int:
         if not ids:
             return done
         with transaction.atomic():
-            locked = [tour.pk for tour in lock_tours(pk__in=ids)]
-            over = list(_over(before).filter(pk__in=locked))
+            held = lock_tours(pk__in=ids)
+            still = set(_over(before).filter(pk__in=[tour.pk for tour in held]).values_list("pk", flat=True))
+            over = [tour for tour in held if tour.pk in still]
             events: list[AuditEvent] = []
             for tour in over:
                 changes = {"status": (tour.status, TourStatus.COMPLETED)}
                 events.append(audit.event("tour.completed", tour, Who("", "system"), **audit.sides(changes)))
-            done += Tour.objects.filter(pk__in=[tour.pk for tour in over]).update(
-                status=TourStatus.COMPLETED, updated_at=now
-            )
+                tour.status = TourStatus.COMPLETED
+            done += Tour.objects.filter(pk__in=still).update(status=TourStatus.COMPLETED, updated_at=now)
             audit.record_all(events)
+            planning.plan_summaries(planning.newly_told(over))
 
 
 def _over(before: datetime) -> Any:

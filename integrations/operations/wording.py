@@ -67,6 +67,7 @@ KINDS = {
     "feedback.note": "Feedback note",
     "feedback.task": "Follow-up task",
     "contact.fields": "Buyer's interest",
+    "tour.summary": "Tour summary",
 }
 
 QUESTIONS = {

@@ -295,7 +295,9 @@ def _plan_feedback(run: ImportRun, plan: UndoPlan, *, apply: bool, who: Who) -> 
     for at in range(0, len(items), _ANSWERS):
         part = {item.entity_id: item for item in items[at : at + _ANSWERS]}
         with transaction.atomic() if apply else nullcontext():
-            answers = Feedback.objects.filter(pk__in=part).select_related("stop").order_by("pk")
+            answers = Feedback.objects.filter(pk__in=part).select_related("stop__tour").order_by("pk")
+            if apply:
+                lock_tours(pk__in=set(answers.values_list("stop__tour", flat=True)))
             for answer in answers.select_for_update(of=("self",)) if apply else answers:
                 _decide_feedback(answer, part[answer.pk], plan, who if apply else None)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, Manifest, OAuthSignIn
 
-from .activities import FeedbackNote, FeedbackTask
+from .activities import FeedbackNote, FeedbackTask, TourSummary
 from .answers import SLUG
 from .fields import ContactFields
 from .mapping import MAPPING_VERSION
@@ -55,7 +55,15 @@ MANIFEST = Manifest(
         ConfigField("access_token", "OAuth access token", "May be empty: it is fetched.", secret=True, required=False),
     ),
     kinds={
-        kind.name: kind for kind in (ContactLink(), AppointmentSync(), FeedbackNote(), FeedbackTask(), ContactFields())
+        kind.name: kind
+        for kind in (
+            ContactLink(),
+            AppointmentSync(),
+            FeedbackNote(),
+            FeedbackTask(),
+            ContactFields(),
+            TourSummary(),
+        )
     },
     account_key=account_key,
     headers={"Accept": "application/json"},

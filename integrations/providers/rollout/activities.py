@@ -1,4 +1,4 @@
-"""Notes and tasks of a Rollout person: what became of a showing.
+"""Notes and tasks of a Rollout person: what became of a showing, and of a whole tour.
 
 POST and PUT of /notes and /tasks in the contract. Their lists can only be paged, so one in doubt is found by its marker
 through the look-up index.
@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, ClassVar
 
-from integrations.providers import feedback_words
+from integrations.providers import feedback_words, summary_words
 from integrations.providers.base import (
     Ambiguous,
     Exchange,
+    Facts,
     FeedbackFacts,
     Found,
     Lookup,
     NotFound,
     RefFacts,
+    SummaryFacts,
     Understood,
     Wanted,
 )
@@ -48,7 +50,7 @@ class _Activity:
         self._clocks = clocks or Clocks()
 
     def lookup(
-        self, exchange: Exchange, facts: FeedbackFacts, wanted: Wanted, ref: RefFacts, needs: Mapping[str, str]
+        self, exchange: Exchange, facts: Facts, wanted: Wanted, ref: RefFacts, needs: Mapping[str, str]
     ) -> Lookup:
         """The stored id, else the marker among all of them.
 
@@ -103,6 +105,25 @@ class FeedbackNote(_Activity):
             "personId": needs["contact"],
             "subject": untagged(feedback_words.headline(facts)),
             "body": feedback_words.note_text(facts, ref.marker),
+            "isHtml": False,
+        }
+        return Wanted(self.resource, body, absent=not facts.included)
+
+
+class TourSummary(_Activity):
+    """A tour that is over, as one note of its buyer. What is corrected afterwards edits the note."""
+
+    name = "tour.summary"
+    resource = "summary"
+    listing = NOTES
+    owned = ("subject", "body")
+
+    def wanted(self, facts: SummaryFacts, needs: Mapping[str, str], ref: RefFacts, config: Mapping[str, str]) -> Wanted:
+        """POST /notes; pure. A tour that is not over, or that nothing was said on, gets no new note."""
+        body = {
+            "personId": needs["contact"],
+            "subject": untagged(summary_words.headline(facts)),
+            "body": summary_words.summary_text(facts, ref.marker),
             "isHtml": False,
         }
         return Wanted(self.resource, body, absent=not facts.included)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, JwtSignIn, Manifest
 
-from .activities import FeedbackNote, FeedbackTask
+from .activities import FeedbackNote, FeedbackTask, TourSummary
 from .errors import SLUG
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, AppointmentTypeLink, ContactLink
@@ -39,7 +39,14 @@ MANIFEST = Manifest(
     ),
     kinds={
         kind.name: kind
-        for kind in (ContactLink(), AppointmentTypeLink(), AppointmentSync(), FeedbackNote(), FeedbackTask())
+        for kind in (
+            ContactLink(),
+            AppointmentTypeLink(),
+            AppointmentSync(),
+            FeedbackNote(),
+            FeedbackTask(),
+            TourSummary(),
+        )
     },
     account_key=account_key,
     limit_key=limit_key,

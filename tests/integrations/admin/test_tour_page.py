@@ -20,6 +20,7 @@ from integrations.models import (
     TourStop,
 )
 from integrations.operations import planning
+from integrations.operations.tours import set_tour_status
 from tests.factories import ConnectionFactory, ExternalRefFactory, FeedbackFactory, OperationFactory, TourStopFactory
 from tests.integrations.admin.browsing import linked, messages_of, page
 
@@ -288,3 +289,43 @@ def test_answers_cost_the_page_no_further_queries(
     )
     with django_assert_max_num_queries(PAGE_QUERIES):
         page(staff, "tour_change", tour.pk)
+
+
+# --- the summary ----------------------------------------------------------------------------------------------------
+
+
+def test_a_completed_tours_summary_stands_below_its_stops(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    FeedbackFactory(stop=tour.stops.get(sequence=1))
+    set_tour_status(tour.pk, "completed", actor="ann", via="admin")
+    ExternalRefFactory(connection=crm_row, entity_type="tour", entity_id=tour.pk, resource="summary", external_id="n_9")
+    Operation.objects.update(state="succeeded", blockers=0)
+    text = " ".join(page(staff, "tour_change", tour.pk).split())
+    row = text.partition("Summary of the tour</th>")[2].partition("</tr>")[0]
+    assert '<span class="rr-badge rr-in">In the CRM</span> n_9' in row
+    operation = Operation.objects.get(kind="tour.summary")
+    assert f'href="/admin/integrations/operation/{operation.pk}/change/"' in row
+
+
+def test_a_summary_stays_there_when_its_tour_goes_back(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    OperationFactory(connection=crm_row, kind="tour.summary", entity_type="tour", entity_id=tour.pk, state="succeeded")
+    ExternalRefFactory(connection=crm_row, entity_type="tour", entity_id=tour.pk, resource="summary", external_id="n_9")
+    row = page(staff, "tour_change", tour.pk).partition("Summary of the tour</th>")[2]
+    assert "In the CRM" in row
+
+
+def test_a_tour_that_is_not_over_has_no_line_for_a_summary(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    FeedbackFactory(stop=tour.stops.get(sequence=1))
+    assert "Summary of the tour" not in page(staff, "tour_change", tour.pk)
+
+
+def test_a_summary_that_is_not_planned_here_says_so(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    FeedbackFactory(stop=tour.stops.get(sequence=1))
+    Tour.objects.update(status="completed")
+    assert "Not planned yet" in page(staff, "tour_change", tour.pk).partition("Summary of the tour</th>")[2]
+
+
+def test_the_page_of_a_summary_leads_to_its_tour(staff: Client, tour: Tour, crm_row: Connection) -> None:
+    operation = OperationFactory(connection=crm_row, kind="tour.summary", entity_type="tour", entity_id=tour.pk)
+    text = page(staff, "operation_change", operation.pk)
+    assert (f'href="/admin/integrations/tour/{tour.pk}/change/"' in text, "Tour summary" in text) == (True, True)
+    assert str(operation.pk) in page(staff, "operation_changelist", q="T-100")

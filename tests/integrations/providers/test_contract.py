@@ -34,12 +34,14 @@ from integrations.providers.errors import (
 from tests.integrations.providers.conftest import CONFIG, Figures, MemoryStore
 from tests.integrations.providers.gohighlevel.conftest import ANN, MARKER, SHOWING
 from tests.integrations.providers.rollout import conftest as rollout
+from tests.integrations.providers.test_summary_words import TOUR
 from tests.openapi import validate_request
 from tests.sandbox_server import ACCOUNT, ROLLOUT_CREDENTIAL, ROLLOUT_SECRET, TOKEN, SandboxServer
 
 NEW = RefFacts(None, MARKER)
 LATER = replace(SHOWING, starts_at=SHOWING.starts_at + timedelta(hours=1), ends_at=SHOWING.ends_at + timedelta(hours=1))
 OFF = replace(SHOWING, live=False)
+CORRECTED = replace(TOUR, seen=TOUR.seen[:2])
 
 
 def linked(external_id: str) -> RefFacts:
@@ -187,6 +189,35 @@ def test_a_linked_appointment_tells_whether_it_is_the_same(adapter: Adapter) -> 
     assert adapter.lookup("appointment.sync", LATER, linked(first), **needs) == Found(first, same=False)
 
 
+# --- a tour that is over -------------------------------------------------------------------------------------------
+
+
+def test_a_summary_is_one_note_that_is_found_by_its_marker_and_edited(adapter: Adapter) -> None:
+    needs = {"contact": adapter.write("contact.link", ANN)}
+    assert adapter.lookup("tour.summary", TOUR, **needs) == NotFound()
+    first = adapter.write("tour.summary", TOUR, **needs)
+    assert adapter.lookup("tour.summary", TOUR, **needs) == Found(first, same=True)
+    assert adapter.lookup("tour.summary", CORRECTED, **needs) == Found(first, same=False)
+    assert adapter.write("tour.summary", CORRECTED, linked(first), **needs) == first
+    assert adapter.lookup("tour.summary", CORRECTED, linked(first), **needs) == Found(first, same=True)
+    assert adapter.effects("note") == ["create", "update"]
+
+
+def test_a_summary_that_is_not_wanted_any_more_is_confirmed_and_left(adapter: Adapter) -> None:
+    needs = {"contact": adapter.write("contact.link", ANN)}
+    first = adapter.write("tour.summary", TOUR, **needs)
+    off = replace(CORRECTED, included=False)
+    assert adapter.link.kind("tour.summary").wanted(off, needs, NEW, adapter.link.facts.config).absent is True
+    assert adapter.write("tour.summary", off, linked(first), **needs) == first
+    assert adapter.effects("note") == ["create"]
+
+
+def test_a_summary_that_was_deleted_there_is_gone(adapter: Adapter) -> None:
+    needs = {"contact": adapter.write("contact.link", ANN)}
+    with pytest.raises(Gone):
+        adapter.write("tour.summary", TOUR, linked("deleted"), **needs)
+
+
 # --- doubt ---------------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +311,10 @@ def test_every_request_is_one_the_vendor_documents(adapter: Adapter) -> None:
     adapter.lookup("appointment.sync", SHOWING, first, **needs)
     adapter.written("appointment.sync", replace(SHOWING, outcome="showed"), first, **needs)
     adapter.written("appointment.sync", OFF, first, **needs)
+    adapter.lookup("tour.summary", TOUR, **needs)
+    told = linked(adapter.write("tour.summary", TOUR, **needs))
+    adapter.lookup("tour.summary", TOUR, told, **needs)
+    adapter.written("tour.summary", CORRECTED, told, **needs)
     for row in adapter.sandbox.journal(adapter.slug):
         headers = {**row["headers"], "authorization": "Bearer t"}
         validate_request(row["method"], row["path"], headers, row["query"], row["body"], provider=adapter.slug)
