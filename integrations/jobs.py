@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from integrations.engine import leases, tokens
 from integrations.engine.context import process_name
-from integrations.operations import housekeeping, tours
+from integrations.operations import housekeeping, idempotency, tours
 from integrations.operations.imports import work
 from integrations.tasks import IMPORTS_TASK
 
@@ -46,6 +46,7 @@ def purge() -> None:
     """Deletes what is past its keeping time."""
     if leases.take("purge", process_name(), LEASE_MS):
         housekeeping.purge(timezone.now())
+        idempotency.purge(timezone.now())
 
 
 @shared_task(name=IMPORTS_TASK)

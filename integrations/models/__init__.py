@@ -1,5 +1,6 @@
 """The records. One noun a file; import them from here."""
 
+from .access import ApiToken, IdempotentRequest
 from .audit import AuditEvent
 from .connection import AgentUser, Connection, ConnectionScope, ConnectionState, LeftOut
 from .imports import ImportItem, ImportRun
@@ -41,6 +42,7 @@ __all__ = [
     "TERMINAL",
     "Agent",
     "AgentUser",
+    "ApiToken",
     "AppointmentStatus",
     "Attempt",
     "AuditEvent",
@@ -53,6 +55,7 @@ __all__ = [
     "Feedback",
     "FeedbackChannel",
     "GateMode",
+    "IdempotentRequest",
     "ImportItem",
     "ImportRun",
     "InterestLevel",

@@ -8,3 +8,7 @@ class NotPossible(Exception):
 
 
 ARCHIVED = "This tour is archived; bring it back from the archive first."
+
+
+class Stale(Exception):
+    """The record was changed since whoever asks last saw it."""

@@ -30,6 +30,8 @@ INSTALLED_APPS = [
     "csp",
     "django_celery_beat",
     "import_export",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "integrations",
     "monitoring",
     "alerts",
@@ -193,7 +195,26 @@ REANNA_BASE_URLS = {
         "REANNA_BASE_URL_ROLLOUT_CREDENTIALS", default="https://universal.rollout.com/api"
     ),
 }
+REANNA_API_READS_PER_MIN = env.read.int("REANNA_API_READS_PER_MIN", default=600)
+REANNA_API_WRITES_PER_MIN = env.read.int("REANNA_API_WRITES_PER_MIN", default=240)
 REANNA_SANDBOX_URL = env.read.str("REANNA_SANDBOX_URL", default="")
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "integrations.api.schema.ApiSchema"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "REanna Router",
+    "DESCRIPTION": "Tours and feedback in, and what became of them in every CRM. docs/api.md tells how to begin.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",  # from this machine: the pages load nothing from elsewhere
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "TourStatus": "integrations.models.TourStatus",
+        "AppointmentStatus": "integrations.models.AppointmentStatus",
+        "Outcome": "integrations.models.Outcome",
+    },
+}
 
 LOGGING = {
     "version": 1,

@@ -1,0 +1,23 @@
+"""The API's addresses: one line a resource."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from integrations.api.base import NoSuchAddress
+from integrations.api.tours import Tours
+
+router = SimpleRouter(trailing_slash=False)
+router.register("tours", Tours, basename="tours")
+
+OPEN_TO_ALL = {"authentication_classes": (), "permission_classes": ()}
+
+urlpatterns = [
+    *router.urls,
+    path("schema", SpectacularAPIView.as_view(**OPEN_TO_ALL), name="schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema", **OPEN_TO_ALL), name="docs"),
+    re_path(r".*", NoSuchAddress.as_view({"get": "retrieve"})),
+]
+app_name = "api"

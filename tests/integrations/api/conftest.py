@@ -1,0 +1,38 @@
+"""A client with every scope, and what it asks about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integrations.models import Connection, Tour
+from tests.factories import ConnectionFactory, TourFactory, TourStopFactory
+from tests.integrations.api.asking import Asking, token
+
+
+@pytest.fixture(autouse=True)
+def _static_files(settings: Any, tmp_path: Path) -> None:
+    """Nothing is collected in a work tree, and the middleware that serves collected files would warn."""
+    settings.STATIC_ROOT = tmp_path
+
+
+@pytest.fixture
+def api(db: None) -> Asking:
+    """A program with every scope."""
+    return Asking(token())
+
+
+@pytest.fixture
+def tour(db: None) -> Tour:
+    """One confirmed stop, 14:00 in Los Angeles."""
+    made: Tour = TourFactory(reference="T-100", title="One home")
+    TourStopFactory(tour=made, street="1 Elm St")
+    return made
+
+
+@pytest.fixture
+def connection(db: None) -> Connection:
+    made: Connection = ConnectionFactory(label="Main CRM", secrets={"token": "pit-0123456789-last"})
+    return made
