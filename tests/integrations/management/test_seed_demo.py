@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from django.core.management import CommandError, call_command
 
 from integrations.management.demo import demo_tours
-from integrations.models import AuditEvent, Connection, Contact, Operation, Tour, TourStop
+from integrations.models import Agent, AuditEvent, Connection, Contact, Operation, Tour, TourStop
 from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +57,16 @@ def test_the_sandbox_knows_the_token(sandbox: SandboxServer) -> None:
     _seed(no_demo=True)
     assert Connection.objects.get().secrets == secrets
     assert sandbox.account("loc_demo")["calendar"] == "cal_demo"
+
+
+def test_the_sandbox_knows_the_demo_tours_agents_as_users(sandbox: SandboxServer) -> None:
+    _seed()
+    token = Connection.objects.get().secrets["token"]
+    headers = {"Authorization": f"Bearer {token}", "Version": "2021-07-28"}
+    listed = httpx.get(f"{sandbox.url}/users/", params={"locationId": "loc_demo"}, headers=headers).json()["users"]
+    agents = set(Agent.objects.values_list("name", "email"))
+    assert {(user["name"], user["email"]) for user in listed} == agents
+    assert len(agents) == 2
 
 
 def test_without_demo_only_the_connection_is_made(sandbox: SandboxServer) -> None:
