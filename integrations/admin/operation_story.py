@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.engine.kinds import KINDS
@@ -13,6 +15,17 @@ from integrations.operations.sync_state import Cell, Line, explain
 from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of, with_map
 
 from . import entities
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a try, as much of it as is kept; bodies as indented JSON, empty when there is none."""
+
+    line: str
+    status: str
+    took: str
+    sent: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,7 @@ class Try:
     calls: int
     request_id: str
     message: str
+    requests: list[Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +143,24 @@ def _tries(attempts: list[Attempt], zone: ZoneInfo) -> list[Try]:
             calls=attempt.calls,
             request_id=attempt.request_id,
             message=attempt.message,
+            requests=[_request(kept) for kept in attempt.requests],
         )
         for attempt in attempts
     ]
+
+
+def _request(kept: dict[str, Any]) -> Request:
+    return Request(
+        line=f"{kept['method']} {kept['path']}",
+        status="no answer" if kept["status"] is None else str(kept["status"]),
+        took=f"{kept['ms']} ms",
+        sent=_json(kept["request"]),
+        answer=_json(kept["response"]),
+    )
+
+
+def _json(body: Any) -> str:
+    return "" if body is None else json.dumps(body, indent=2, ensure_ascii=False)
 
 
 def _took(attempt: Attempt) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -58,6 +59,7 @@ class Ending:
     circuit_until_ms: int | None = None
     settle_s: float = 0.0
     credentials_version: int | None = None
+    requests: tuple[Mapping[str, Any], ...] = ()
     unmapped_id: int | None = None
 
 
@@ -96,6 +98,7 @@ def settle(
             calls=ending.calls,
             started_ms=ending.started_ms,
             sent_ms=ending.sent_ms,
+            requests=ending.requests,
         )
         with transaction.atomic():
             return _settle(claimed, ref, clash, figures, rand)
@@ -186,6 +189,7 @@ def _write_attempt(claimed: Claim, ending: Ending, verdict: Verdict, now: int) -
         "request_id": ending.request_id[:80],
         "message": ending.message[:MESSAGE_LENGTH],
         "calls": ending.calls,
+        "requests": list(ending.requests),
     }
     if ending.sent_ms is not None:
         Attempt.objects.filter(operation=claimed.operation, token=claimed.token, ended_ms=None).update(**values)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from integrations.gateway import Link
 from integrations.models import Connection, ExternalRef
@@ -26,6 +27,15 @@ def scrub(text: str, secrets: Mapping[str, object]) -> str:
     return _BEARER.sub(r"\1 •••", text)
 
 
+def scrubbed(value: Any, secrets: Mapping[str, object]) -> Any:
+    """The same for every text in a JSON value."""
+    if isinstance(value, dict):
+        return {name: scrubbed(item, secrets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [scrubbed(item, secrets) for item in value]
+    return scrub(value, secrets) if isinstance(value, str) else value
+
+
 @dataclass
 class Try:
     """Filled as the work goes on; `ending` turns it into what settling writes."""
@@ -44,6 +54,7 @@ class Try:
     def ending(self, fact: Fact, **values: object) -> Ending:
         """An Ending with what this try knows filled in."""
         breaker = self.tally.breaker
+        secrets = self.connection.secrets
         base: dict[str, object] = {
             "version": self.version,
             "digest": self.digest,
@@ -53,6 +64,7 @@ class Try:
             "circuit_open": breaker is not None and breaker.state != "closed",
             "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
             "settle_s": self.settle_s,
+            "requests": tuple(scrubbed(asdict(one), secrets) for one in self.tally.passed),
         }
-        values["message"] = scrub(str(values.get("message", "")), self.connection.secrets)
+        values["message"] = scrub(str(values.get("message", "")), secrets)
         return Ending(fact=fact, **{**base, **values})  # type: ignore[arg-type]  # keywords checked by Ending itself

@@ -147,6 +147,9 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     request_id = models.CharField(max_length=80, blank=True, help_text="The provider's own id of the request.")
     message = models.CharField(max_length=500, blank=True)
+    requests = models.JSONField(
+        default=list, help_text="Each request of this try with what may be kept of it (transport/record.py)."
+    )
 
     class Meta:
         ordering = ["id"]

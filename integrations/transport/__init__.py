@@ -1,6 +1,7 @@
 """The way out: every request to a provider asks the gate, goes out under one deadline, and is reported."""
 
 from .guard import Admitting, GateUnreachable, GuardedTransport, Refused, Tally, counting, not_json, within
+from .record import Passed
 from .wire import DirectWire, NotSent, TransportRefusal, UnsendableError, Wire
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "GateUnreachable",
     "GuardedTransport",
     "NotSent",
+    "Passed",
     "Refused",
     "Tally",
     "TransportRefusal",

@@ -19,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import httpx
 
 from integrations.gate import BreakerState, GateAway, Outcome, Permit, Reason, Refusal, Scope
 
+from .record import Passed, passed
 from .wire import NotSent, TransportRefusal, Wire
 
 PHASES = frozenset({"read", "write", "token"})
@@ -51,12 +52,14 @@ class Tally:
     """What passed during one `counting()` block of this thread.
 
     `calls`: requests that count against the limit, those for tokens and those sent again included. `budget`: how many
-    more the gate would have admitted at the last permit. `breaker`: the circuit after the last report.
+    more the gate would have admitted at the last permit. `breaker`: the circuit after the last report. `passed`: what
+    may be kept of each request that left us.
     """
 
     calls: int = 0
     budget: int | None = None
     breaker: BreakerState | None = None
+    passed: list[Passed] = field(default_factory=list)
 
 
 _tally: ContextVar[Tally | None] = ContextVar("reanna_tally", default=None)
@@ -157,6 +160,7 @@ class GuardedTransport(httpx.BaseTransport):
             raise
         except httpx.TransportError:
             crossing.report(Outcome.FAILURE)
+            crossing.keep(request, None)
             raise
         except BaseException:
             # Stopped before the first byte (before_write, an unsendable request): the slot is given back. Stopped
@@ -167,6 +171,7 @@ class GuardedTransport(httpx.BaseTransport):
         response.extensions["reanna.breaker"] = crossing.report(
             self._outcome(response), retry_after_s=self._retry_after(response.headers)
         )
+        crossing.keep(request, response)
         return response
 
     def _outcome(self, response: httpx.Response) -> Outcome:
@@ -217,6 +222,10 @@ class _Crossing:
         self._permit = answer
         self._tally.calls += 1
         self._tally.budget = answer.budget
+
+    def keep(self, request: httpx.Request, response: httpx.Response | None) -> None:
+        """What is kept of a request whose bytes left us."""
+        self._tally.passed.append(passed(request, response, self._clock() - self._asked))
 
     def first_byte(self) -> None:
         """Directly before the first byte: a permit that holds, the commit, and a permit that still holds."""

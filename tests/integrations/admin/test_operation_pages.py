@@ -22,7 +22,7 @@ from integrations.models import (
     OperationDependency,
     Tour,
 )
-from tests.factories import ConnectionFactory, ImportRunFactory, OperationFactory, TourStopFactory
+from tests.factories import AttemptFactory, ConnectionFactory, ImportRunFactory, OperationFactory, TourStopFactory
 from tests.integrations.admin.browsing import messages_of, page
 
 Make = Callable[..., Operation]
@@ -337,3 +337,18 @@ def test_ids_that_are_none_are_told(staff: Client, db: None, bad: str) -> None:
     ):
         answer = staff.post(url) if "do/" in url else staff.get(url)
         assert answer.status_code == 302
+
+
+def test_the_kept_requests_of_a_try_are_shown_and_inert(staff: Client, operation_of: Callable[..., Operation]) -> None:
+    operation = operation_of(state="dead")
+    kept = {
+        "method": "POST", "path": "/a?email", "status": 400, "ms": 12,
+        "request": {"title": "<img src=x onerror=alert(1)>"}, "response": None,
+    }  # fmt: skip
+    AttemptFactory(operation=operation, connection=operation.connection, requests=[kept])
+
+    text = page(staff, "operation_change", operation.pk)
+
+    assert "POST /a?email: 400, 12 ms" in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert "<img src=x" not in text
