@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0004_import_progress'),
+        ('integrations', '0006_roles'),
     ]
 
     operations = [
