@@ -65,7 +65,7 @@ def rollout_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm
 
 
 @pytest.fixture(params=["gohighlevel", "rollout"])
-def each_crm(request: pytest.FixtureRequest) -> Crm:
+def each_crm(request: pytest.FixtureRequest, world: SandboxServer) -> Crm:
     """One after the other."""
     found: Crm = request.getfixturevalue("crm" if request.param == "gohighlevel" else "rollout_crm")
     return found

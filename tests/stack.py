@@ -28,7 +28,6 @@ from tests.evidence import Database, Row, files_of, journal
 from tests.oracle import Findings, judge
 from tests.reanna.running import ROOT, Up, clean_environ, eventually, manage, processes_on
 
-PROVIDER = "gohighlevel"
 UNSETTLED = frozenset({"pending", "leased", "waiting", "retryable", "unknown"})
 
 
@@ -206,12 +205,12 @@ class Stack:
         found: int = json.loads(self._ask("GET", "/_sandbox/health"))["journal_seq"]
         return found
 
-    def fault(self, kind: str, **options: Any) -> None:
+    def fault(self, kind: str, *, provider: str = "gohighlevel", **options: Any) -> None:
         """Script a fault; see `SandboxServer.faults`."""
         script: dict[str, Any] = {
             name: options.pop(name) for name in ("match", "times", "after", "for_seconds") if name in options
         }
-        self._ask("POST", "/_sandbox/faults", script | {"provider": PROVIDER, "fault": {"kind": kind, **options}})
+        self._ask("POST", "/_sandbox/faults", script | {"provider": provider, "fault": {"kind": kind, **options}})
 
     def clear_faults(self) -> None:
         """Take every fault back."""

@@ -120,7 +120,7 @@ def test_the_standard_librarys_http_reaches_only_our_own_processes() -> None:
     """urllib speaks to the package index and to our own loopback processes, never to a provider."""
     users = {short(path) for path in ours() if imports(path, "urllib") and "urlopen" in path.read_text("utf-8")}
     users |= {short(path) for path in ours() if "build_opener" in path.read_text("utf-8")}
-    assert users == {"reanna/bootstrap.py", "reanna/stack/plan.py", "integrations/management/commands/seed_demo.py"}
+    assert users == {"reanna/bootstrap.py", "reanna/stack/plan.py", "integrations/management/sandbox_accounts.py"}
 
 
 def test_the_encrypted_field_library_is_imported_in_one_file() -> None:

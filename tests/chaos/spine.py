@@ -1,4 +1,4 @@
-"""Tours on their way to the CRM while processes die: in the end each has arrived exactly once, within the limit.
+"""Tours on their way to two CRMs while processes die: in the end each has arrived exactly once, within the limit.
 
     python -m tests.chaos.spine --tours FILE [--seed N] [--json OUT] [--data DIR]
 
@@ -40,6 +40,7 @@ EXPECTED_IN_LOGS = ("consumer: Cannot connect to redis",)
 # A moment that never comes (the CRM is not asked any more) is not waited for longer than this.
 PATIENCE_S = 45.0
 POLL_S = 0.02
+PROVIDERS = ("gohighlevel", "rollout")
 # Answers held back for so long, and of so many writes, before a kill.
 HELD_BACK_S, HELD_BACK = 3, 3
 
@@ -110,7 +111,8 @@ def _strike(stack: Stack, blow: Blow, outcome: Outcome, began: float) -> None:
     at = time.monotonic()
     before = stack.last_seq()
     if blow.what == "kill":
-        stack.fault("delay", seconds=HELD_BACK_S, times=HELD_BACK, match={"method": "POST"})
+        for provider in PROVIDERS:
+            stack.fault("delay", provider=provider, seconds=HELD_BACK_S, times=HELD_BACK, match={"method": "POST"})
         _await(lambda: _held_back(stack, before) > 0)
         stack.kill_worker()
         stack.clear_faults()
@@ -150,9 +152,9 @@ def _await(holds: Callable[[], bool]) -> None:
 
 
 def requests_of(file: Path) -> int:
-    """About how many requests a file of tours makes: one a stop, three a tour (two look-ups, one creation)."""
+    """About how many requests a file of tours makes at two CRMs: each one a stop, and two or three a tour."""
     lines = file.read_text(encoding="utf-8").splitlines()[1:]
-    return len(lines) + 3 * len({line.partition(",")[0] for line in lines})
+    return 2 * len(lines) + 5 * len({line.partition(",")[0] for line in lines})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

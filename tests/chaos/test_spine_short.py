@@ -33,9 +33,12 @@ def test_kills_a_flush_and_a_freeze_change_nothing_of_what_arrives(tmp_path: Pat
     assert found is not None
     assert found.wrong == [], outcome.blows
     assert outcome.log_trouble == []
-    assert found.operations == {"succeeded": TOURS + LIVE}
-    assert (found.right_stops, found.appointments, found.right_buyers, found.contacts) == (LIVE, LIVE, TOURS, TOURS)
-    assert found.effects == {"contact create": TOURS, "appointment create": LIVE}
-    assert found.busiest <= 100
+    assert found.operations == {"succeeded": 2 * (TOURS + LIVE) + 1}
+    made = {"contact create": TOURS, "appointment create": LIVE}
+    assert found.of("gohighlevel").effects == made
+    assert found.of("rollout").effects == {**made, "appointment_type create": 1}
+    for each in found.connections:
+        assert (each.right_stops, each.appointments, each.right_buyers, each.contacts) == (LIVE, LIVE, TOURS, TOURS)
+        assert each.busiest <= each.limit
     # The kill was one that mattered: answers were lost, and looked for instead of sent again.
     assert found.reasons["succeeded already_there"] >= 1, outcome.blows

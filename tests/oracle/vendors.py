@@ -1,0 +1,165 @@
+"""How each vendor's requests read: what an appointment says, whose a record is, what may never be asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from tests.evidence import Row
+
+NO_RECORDS = frozenset({"tag", "token", "customField"})
+
+
+@dataclass
+class Record:
+    """One record of the CRM, put together from the effects in the journal. `path`: of the request that created it."""
+
+    id: str
+    creations: int = 0
+    writes: int = 0
+    body: dict[str, Any] = field(default_factory=dict)
+    path: str = ""
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an appointment says."""
+
+    contact: str
+    start: datetime
+    end: datetime
+    status: str
+    told: bool
+
+
+class Vendor(Protocol):
+    """`limit` requests in any `window_s` are documented; `paths`: method, path and resource of writes."""
+
+    slug: ClassVar[str]
+    limit: ClassVar[int]
+    window_s: ClassVar[float]
+    paths: ClassVar[Sequence[tuple[str, str, str]]]
+
+    def shown(self, record: Record) -> Shown: ...
+
+    def status_of(self, stop: Row) -> str:
+        """What the appointment of a live stop should say."""
+        ...
+
+    def stands(self, record: Record) -> bool: ...
+
+    def email(self, record: Record) -> str: ...
+
+    def contact_of(self, record: Record) -> str:
+        """Whose a note or a task is."""
+        ...
+
+
+class GoHighLevel:
+    """https://github.com/GoHighLevel/highlevel-api-docs"""
+
+    slug = "gohighlevel"
+    limit, window_s = 100, 10.0
+    paths = (
+        ("POST", r"/contacts/?$", "contact"),
+        ("PUT", r"/contacts/([^/]+)$", "contact_fields"),
+        ("POST", r"/contacts/([^/]+)/tags$", "contact_fields"),
+        ("PUT", r"/calendars/events/appointments/([^/]+)$", "appointment"),
+        ("PUT", r"/contacts/[^/]+/notes/([^/]+)$", "note"),
+        ("PUT", r"/contacts/[^/]+/tasks/([^/]+)$", "task"),
+    )
+
+    def shown(self, record: Record) -> Shown:
+        body = record.body
+        return Shown(
+            body["contactId"],
+            datetime.fromisoformat(body["startTime"]),
+            datetime.fromisoformat(body["endTime"]),
+            body["appointmentStatus"],
+            body["toNotify"],
+        )
+
+    def status_of(self, stop: Row) -> str:
+        outcome = {"showed": "showed", "no_show": "noshow"}.get(stop["outcome"])
+        return outcome or {"pending": "new", "confirmed": "confirmed"}[stop["appointment_status"]]
+
+    def stands(self, record: Record) -> bool:
+        return not record.deleted and record.body["appointmentStatus"] != "cancelled"
+
+    def email(self, record: Record) -> str:
+        return str(record.body.get("email") or "").casefold()
+
+    def contact_of(self, record: Record) -> str:
+        found = re.search(r"/contacts/([^/]+)/", record.path)
+        return found.group(1) if found else ""
+
+
+class Rollout:
+    """https://rollout.com/docs/getting-started/making-api-requests; its appointments have no status: words say it."""
+
+    slug = "rollout"
+    limit, window_s = 50, 1.0
+    paths = (
+        ("POST", r"/people$", "contact"),
+        ("PUT", r"/people/([^/]+)$", "contact_fields"),
+        ("POST", r"/people/([^/]+)/tags/apply$", "contact_fields"),
+        ("POST", r"/appointment-types$", "appointment_type"),
+        ("PUT", r"/appointments/([^/]+)$", "appointment"),
+        ("DELETE", r"/appointments/([^/]+)$", "appointment"),
+        ("PUT", r"/notes/([^/]+)$", "note"),
+        ("PUT", r"/tasks/([^/]+)$", "task"),
+    )
+
+    def shown(self, record: Record) -> Shown:
+        body = record.body
+        start, end = datetime.fromisoformat(body["startsAt"]), datetime.fromisoformat(body["endsAt"])
+        status = str(body["description"]).partition("\n")[0].rpartition(": ")[2].rstrip(".")
+        return Shown(body["personId"], start, end, status, bool(body.get("invitees")))
+
+    def status_of(self, stop: Row) -> str:
+        outcome = {"showed": "showed", "no_show": "no-show"}.get(stop["outcome"])
+        return outcome or {"pending": "not confirmed yet", "confirmed": "confirmed"}[stop["appointment_status"]]
+
+    def stands(self, record: Record) -> bool:
+        return not record.deleted
+
+    def email(self, record: Record) -> str:
+        emails = record.body.get("emails") or [{}]
+        return str(emails[0].get("value") or "").casefold()
+
+    def contact_of(self, record: Record) -> str:
+        return str(record.body.get("personId", ""))
+
+
+VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Rollout())}
+
+
+def crm_of(rows: Sequence[Row]) -> dict[str, dict[str, Record]]:
+    """Kind → id → record, as the effects made them; a deleted record stays, marked as such."""
+    records: dict[str, dict[str, Record]] = {}
+    for row in rows:
+        effect = row["effect"]
+        if effect is None or effect["kind"] in NO_RECORDS:
+            continue
+        record = records.setdefault(effect["kind"], {}).setdefault(effect["id"], Record(effect["id"]))
+        if effect["op"] == "create":
+            record.creations += 1
+            record.path = row["path"]
+        record.writes += 1
+        record.deleted = effect["op"] == "delete"
+        if isinstance(row["body"], dict):
+            record.body.update(row["body"])
+    return records
+
+
+def takes_away(row: Row) -> bool:
+    """Whether a request takes tags from a person, or sets them anew: they are only ever added."""
+    if "/tags" in row["path"]:
+        return bool(row["method"] == "DELETE" or row["path"].endswith("/tags/delete"))
+    people = re.search(r"/(contacts|people)/[^/]+$", row["path"]) is not None
+    body = row["body"] if isinstance(row["body"], dict) else {}
+    return row["method"] == "PUT" and people and "tags" in body
