@@ -50,8 +50,8 @@ class ImportRunAdmin(ImportPages, ReadOnly):
     """A run is made by confirming a file, here or by `manage.py import_tours` and `import_feedback`."""
 
     list_display = (
-        "number", "created_at", "kind", "file_name", "state_badge", "actor", "rows", "created_count", "updated_count",
-        "unchanged_count", "bad_count", "planned",
+        "number", "when", "kind", "file", "state_badge", "who", "rows", "created", "updated", "unchanged", "wrong",
+        "planned",
     )  # fmt: skip
     list_filter = ("kind", "state", "created_at")
     search_fields = ("file_name", "actor__istartswith", "file_hash__istartswith")
@@ -65,6 +65,34 @@ class ImportRunAdmin(ImportPages, ReadOnly):
     @admin.display(description="state", ordering="state")
     def state_badge(self, run: ImportRun) -> str:
         return format_html('<span class="rr-badge rr-import-{}">{}</span>', run.state, run.get_state_display())
+
+    @admin.display(description="when", ordering="created_at")
+    def when(self, run: ImportRun) -> str:
+        return moments.clock(run.created_at, UTC)
+
+    @admin.display(description="file", ordering="file_name")
+    def file(self, run: ImportRun) -> str:
+        return run.file_name
+
+    @admin.display(description="by", ordering="actor")
+    def who(self, run: ImportRun) -> str:
+        return run.actor
+
+    @admin.display(description="created", ordering="created_count")
+    def created(self, run: ImportRun) -> int:
+        return run.created_count
+
+    @admin.display(description="updated", ordering="updated_count")
+    def updated(self, run: ImportRun) -> int:
+        return run.updated_count
+
+    @admin.display(description="unchanged", ordering="unchanged_count")
+    def unchanged(self, run: ImportRun) -> int:
+        return run.unchanged_count
+
+    @admin.display(description="wrong rows", ordering="bad_count")
+    def wrong(self, run: ImportRun) -> int:
+        return run.bad_count
 
     @admin.display(description="planned")
     def planned(self, run: ImportRun) -> str:

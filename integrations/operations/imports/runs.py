@@ -28,14 +28,14 @@ from .tally import Tally
 
 FORMATS: dict[str, ModuleType] = {tours.KIND: tours, feedback.KIND: feedback}
 MAX_TRANSACTION_ROWS = 120
-TARGET_S = 0.08
+TARGET_S = 0.12
 """Seconds a transaction should take: well below the 250 ms that one may hold SQLite's write lock."""
 GROWTH = 1.5
 SILENT_S = 90
 """Seconds without a sign of life after which a run counts as interrupted."""
 MAX_NAMED = 1000
 """Tours left out that are kept by name."""
-WORKS_S, RESTS_S = 0.4, 0.12
+WORKS_S, RESTS_S = 0.3, 0.12
 """Who waits for SQLite's write lock asks again every 100 ms at most, in no order: a rest longer than that, every so
 often, lets everyone through. Without it an import that takes the lock again at once can keep a save out for seconds."""
 

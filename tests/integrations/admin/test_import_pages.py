@@ -281,7 +281,8 @@ def test_a_changed_file_shows_what_it_updates(staff: Client, tmp_path: Path) -> 
     _, text = preview(staff, tours_file(tmp_path / "b.csv", {"street": "9 Elm St"}, {"tour_ref": "A-2"}))
 
     facts = told(text)
-    assert (facts["Tours to create"], facts["To update"], facts["Unchanged"]) == ("0", "1, 1 stops in them", "1")
+    assert (facts["Tours to create"], facts["To update"], facts["Unchanged"]) == ("0", "1", "1")
+    assert facts["Stops"] == "0 to create, 1 to change"
     assert "Main CRM: 1 × appointment<" in text
 
 

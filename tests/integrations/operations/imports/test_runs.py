@@ -140,7 +140,7 @@ def test_a_wrong_file_begins_no_run(tmp_path: Path) -> None:
 def test_transactions_shrink_when_they_are_slow_and_grow_when_they_are_quick() -> None:
     pace = Pace()
     sizes = []
-    for seconds in (0.16, 0.16, 0.08, 0.04, 0.001):
+    for seconds in (0.24, 0.24, 0.12, 0.06, 0.001):
         pace.took(seconds)
         sizes.append(pace.size)
 
