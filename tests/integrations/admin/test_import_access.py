@@ -53,7 +53,7 @@ def test_a_stranger_is_sent_to_the_login(stranger: Client) -> None:
 
 
 def test_who_may_change_feedback_may_import_feedback_alone(with_rights: Callable[..., Client], staff: Client) -> None:
-    una = with_rights("add_feedback", "change_feedback")
+    una = with_rights("add_importrun", "add_feedback", "change_feedback")
     url, text = preview(staff, DATA / "tours-small.csv")
     form = una.get(reverse(IMPORT)).content.decode()
     assert "Feedback: " in form
@@ -65,6 +65,23 @@ def test_who_may_change_feedback_may_import_feedback_alone(with_rights: Callable
     file = SimpleUploadedFile("f.csv", (DATA / "feedback-small.csv").read_bytes())
     answer = una.post(reverse(IMPORT), {"resource": "0", "format": "0", "import_file": file})
     assert uploads.find(answer.url.rstrip("/").rsplit("/", 1)[-1]).kind == "feedback"  # type: ignore[union-attr]
+
+
+def test_who_may_change_tours_alone_may_not_import_them(with_rights: Callable[..., Client], staff: Client) -> None:
+    una = with_rights("add_tour", "change_tour")
+    assert una.get(reverse(IMPORT)).status_code == 403
+    assert hand_in(una, DATA / "tours-small.csv").status_code == 403
+
+
+def test_taking_back_needs_a_right_of_its_own(with_rights: Callable[..., Client], staff: Client) -> None:
+    confirm(staff, preview(staff, DATA / "tours-small.csv")[1])
+    run = ImportRun.objects.get()
+    una = with_rights("add_importrun", "add_tour", "change_tour")
+    url = reverse("admin:integrations_importrun_undo", args=[run.pk])
+    assert una.post(url).status_code == 403
+    assert "../undo/" not in page(una, "importrun_change", run.pk)
+    run.refresh_from_db()
+    assert run.state == "done"
 
 
 def test_a_post_without_its_token_is_refused(admin_user: Any) -> None:
