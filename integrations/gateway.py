@@ -17,6 +17,7 @@ import httpx
 
 from integrations.gate import Reason, Scope, Window
 from integrations.providers import registry
+from integrations.providers.accounts import ProviderAccount
 from integrations.providers.auth import CredentialStore, OAuth2, sign_in
 from integrations.providers.base import Exchange, Kind, LookupStore, Manifest, ProviderUser
 from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain, retry_after
@@ -90,7 +91,11 @@ class Link:
                 "User-Agent": "REanna-Router",
                 "Accept-Encoding": "identity",
                 **self.manifest.headers,
-                **{header: facts.config.get(name, "") for header, name in self.manifest.config_headers.items()},
+                **{
+                    header: text
+                    for header, name in self.manifest.config_headers.items()
+                    if (text := facts.config.get(name))
+                },
             },
             transport=GuardedTransport(
                 self._wire,
@@ -131,6 +136,22 @@ class Link:
             raise UnknownKindError(f"{self.manifest.label} cannot be asked for its users")
         with within(within_s), _in_words(self.facts.provider):
             return read(self.exchange(_never_write), self.facts.config)
+
+    def verify(self, *, within_s: float) -> None:
+        """Asks the provider whether credentials and account fit, within so many seconds. Raises as `users`."""
+        check = self.manifest.verify
+        if check is None:
+            raise UnknownKindError(f"{self.manifest.label} cannot be asked whether credentials fit")
+        with within(within_s), _in_words(self.facts.provider):
+            check(self.exchange(_never_write), self.facts.config)
+
+    def accounts(self, base_url: str, *, within_s: float) -> Sequence[ProviderAccount]:
+        """The accounts a connection could be for; `base_url`: where the manifest says they are listed. As `users`."""
+        known = self.manifest.accounts
+        if known is None:
+            raise UnknownKindError(f"{self.manifest.label} cannot be asked for accounts")
+        with within(within_s):
+            return known.read(self.asking(), base_url)
 
     def use(self) -> AbstractContextManager[Tally]:
         """Count what passes over this link in this thread while the block lasts."""

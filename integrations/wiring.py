@@ -22,7 +22,7 @@ from integrations import conf, gateway
 from integrations.gate import BreakerState, Gate, Scope, Seed, connect
 from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
 from integrations.providers import registry
-from integrations.providers.auth import Credentials
+from integrations.providers.auth import Credentials, CredentialStore
 
 SHORT_WINDOW_S = 60
 
@@ -43,6 +43,31 @@ def link(connection: Connection) -> gateway.Link:
     return gateway.open_connection(facts, credentials, gate(), settings, lookups)
 
 
+@contextmanager
+def trial(
+    provider: str, config: Mapping[str, str], account_key: str, store: CredentialStore, *, limits: Mapping[str, Any]
+) -> Iterator[gateway.Link]:
+    """A way to a provider for what is not stored (yet), counted at the gate as its account; closed after the block.
+
+    Raises as `gateway.open_connection`.
+    """
+    settings = conf.current()
+    facts = gateway.ConnectionFacts(
+        id=0,
+        provider=provider,
+        account_key=account_key,
+        config=config,
+        limit_overrides=limits,
+        secrets_version=1,
+        base_url=settings.base_urls[provider],
+    )
+    link = gateway.Link(facts, store, gate(), settings)
+    try:
+        yield link
+    finally:
+        link.retire()
+
+
 def gate() -> Gate:
     """The gate of this process."""
     return _gate(conf.current().redis_url, os.getpid())
@@ -54,6 +79,28 @@ def _gate(redis_url: str, _pid: int) -> Gate:
 
 
 # --- credentials ---------------------------------------------------------------------------------------------------
+
+
+class TrialStore:
+    """Secrets that someone typed, as `auth.CredentialStore`. `secrets` afterwards: they may have been renewed."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self.secrets = dict(secrets)
+        self.renewed = False
+
+    def load(self) -> Credentials:
+        """As typed, or as renewed since."""
+        return Credentials(self.secrets, 1)
+
+    @contextmanager
+    def refresh_lease(self) -> Iterator[bool]:
+        """Nobody else has them."""
+        yield True
+
+    def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
+        """Keeps them here."""
+        self.secrets, self.renewed = dict(secrets), True
+        return True
 
 
 class DatabaseCredentialStore:

@@ -20,15 +20,15 @@ from django.utils.html import format_html
 from integrations import conf
 from integrations.engine.clock import db_now
 from integrations.models import OPEN, Connection, ConnectionState, LeftOut, Operation
-from integrations.operations import connections, deletion, moments, wording
+from integrations.operations import connections, deletion, moments, verification, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
 from . import connection_health, left_out
 from .agent_users import AgentUserPages, held_up_at, held_words
 from .connection_form import SEEN, UNREADABLE, ConnectionForm
+from .connection_trial import ConnectionTrial, account_list, choose_account, offered_accounts, tried
 from .entities import UTC, about
-from .forms_page import FormPage
 from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
 
 
@@ -56,7 +56,7 @@ def open_counts(ids: Iterable[int]) -> dict[int, dict[str, int]]:
 
 
 @admin.register(Connection)
-class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
+class ConnectionAdmin(AgentUserPages, ConnectionTrial, Deletable):
     """No list, page or message ever holds a secret; what stands there are its last four characters."""
 
     list_display = ("label", "provider_label", "serves", "state_words", "hold", "waiting", "failed", "since")
@@ -129,13 +129,29 @@ class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
 
     def store(self, form: Any, obj: Connection | None, by: Who) -> Connection | None:
         data = form.values()
+        if "_choose" in form.data and form.manifest.accounts:
+            choose_account(form)
+            return None
+        if "_accounts" in form.data and form.manifest.accounts:
+            offered_accounts(form, data)
+            return None
         if not self._reach_seen(form, obj):
             return None
-        if obj is None:
-            now = timezone.now()
-            return connections.create_connection(form.manifest.slug, data, now=now, actor=by.actor, via=by.via)
         forget = form.cleaned_data.get("forget", ())
+        test = tried(form, data, obj, forget)
+        if test is None:
+            return None
+        data |= test.renewed
+        if obj is None:
+            slug, now = form.manifest.slug, timezone.now()
+            return connections.create_connection(
+                slug, data, now=now, actor=by.actor, via=by.via, paused=test.error, verified_at=test.verified_at
+            )
+        if test.error:
+            connections.pause(obj.pk, actor=by.actor, via=by.via, reason=test.error)
         connections.update_connection(obj.pk, data, actor=by.actor, via=by.via, forget_secrets=forget)
+        if test.verified_at is not None:
+            verification.note_verified(obj.pk, test.verified_at)
         return Connection.objects.defer("secrets").get(pk=obj.pk)
 
     def _reach_seen(self, form: Any, obj: Connection | None) -> bool:
@@ -161,7 +177,11 @@ class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
     def page_context(self, request: HttpRequest, obj: Connection | None) -> dict[str, Any]:
         if obj is None:
             provider = _provider(request) or ""
-            return {"provider": provider_label(provider), "address": _address(provider)}
+            return {
+                "provider": provider_label(provider),
+                "address": _address(provider),
+                "lists_accounts": account_list(provider) is not None,
+            }
         now_ms = db_now()
         counts = open_counts([obj.pk]).get(obj.pk, {})
         return {
@@ -173,6 +193,8 @@ class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
             "now": moments.clock(moments.at_ms(now_ms), UTC),
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
             "unreadable": UNREADABLE,
+            "tested": moments.clock(obj.last_verified_at, UTC) if obj.last_verified_at else "",
+            "has_accounts": account_list(obj.provider) is not None,
             "left_out": left_out.kept(obj),
             "held_agents": held_words(held_up_at(obj)),
             "agents_url": self.agents_url(obj),
@@ -185,6 +207,7 @@ class ConnectionAdmin(AgentUserPages, FormPage, Deletable):
 
     def get_urls(self) -> list[Any]:
         own = [
+            *self.trial_urls(),
             view_path(self, "pause", self.pause_view, "pause"),
             view_path(self, "resume", self.resume_view, "resume"),
             view_path(self, "disable", self.disable_view, "disable"),

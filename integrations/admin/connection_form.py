@@ -44,6 +44,8 @@ def _hint(secret: str) -> str:
 class ConnectionForm(forms.Form):
     """One connection. `hints`: what is shown of stored secrets, by name."""
 
+    offer_anyway, chosen_account = False, ""
+    told_accounts: Any = None
     seen = forms.CharField(required=False, max_length=SEEN, widget=forms.HiddenInput)
     label = plain_field(field_of(Connection, "label"))
     scope = plain_field(field_of(Connection, "scope"), label="Serves")

@@ -6,12 +6,15 @@ is stored, and the audit trail says which were given, never what.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from integrations.fields import InvalidToken
 from integrations.models import Agent, Connection, ConnectionScope, ConnectionState, Office, Operation
@@ -30,8 +33,39 @@ _PLAIN = ("label", "scope", "sync_from", "assigns")
 MAX_CONFIG, MAX_SECRET = 200, 8000
 
 
-def create_connection(provider: str, data: Data, *, now: datetime, actor: str, via: str) -> Connection:
-    """A new, active connection; the tours it reaches are planned at once.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Input that passed: what a connection would be. `secrets`: those given."""
+
+    config: dict[str, str]
+    account_key: str
+    secrets: dict[str, str] = dataclasses.field(repr=False)
+
+
+def check_connection(provider: str, data: Data, connection: Connection | None) -> Checked:
+    """What saving would store, without storing it. Raises ValidationError naming each field."""
+    manifest = _manifest(provider)
+    if connection is None:
+        data, about = {"sync_from": timezone.now(), **data}, Connection(provider=provider)
+    else:
+        about = connection
+    cleaned = _Cleaned(manifest, data, about, new=connection is None)
+    if connection is not None:
+        _refuse_another_account(connection, changes_of(connection, cleaned.values), manifest)
+    return Checked(cleaned.values["config"], cleaned.values["account_key"], cleaned.secrets)
+
+
+def create_connection(
+    provider: str,
+    data: Data,
+    *,
+    now: datetime,
+    actor: str,
+    via: str,
+    paused: str = "",
+    verified_at: datetime | None = None,
+) -> Connection:
+    """A new connection; the tours it reaches are planned at once. Active, unless `paused` says why it is not yet.
 
     `data`: label, scope, office_id, agent_id, sync_from (default: `now`), assigns, limit_overrides, and the manifest's
     fields by name. Raises ValidationError naming each field.
@@ -39,7 +73,13 @@ def create_connection(provider: str, data: Data, *, now: datetime, actor: str, v
     manifest = _manifest(provider)
     cleaned = _Cleaned(manifest, {"sync_from": now, **data}, Connection(provider=provider), new=True)
     connection = Connection(
-        provider=provider, **cleaned.values, secrets=cleaned.secrets, mapping_version=manifest.mapping_version
+        provider=provider,
+        **cleaned.values,
+        secrets=cleaned.secrets,
+        mapping_version=manifest.mapping_version,
+        state=ConnectionState.PAUSED if paused else ConnectionState.ACTIVE,
+        state_reason=paused[:200],
+        last_verified_at=verified_at,
     )
     with transaction.atomic():
         _save(connection)

@@ -324,6 +324,8 @@ def _event(saved: Saved, who: Who, verb: str) -> AuditEvent:
         if saved.newly_told:
             changes["version"] = (saved.tour.version - 1, saved.tour.version)
         changes |= {f"stop {stop.sequence} version": (stop.version - 1, stop.version) for stop in saved.raised}
+        if _told_in_summary(saved):
+            changes["version"] = (saved.tour.version - 1, saved.tour.version)
     if not saved.created:
         return audit.event(verb or "tour.update", saved.tour, who, **audit.sides(changes))
     after = {name: getattr(saved.tour, name) for name in ("title", "status", "starts_at", "agent", "buyer")}

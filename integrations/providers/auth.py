@@ -20,8 +20,8 @@ import httpx
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
-from .base import JwtSignIn, OAuthSignIn, SignIn
 from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
+from .sign_in import JwtSignIn, OAuthSignIn, SignIn
 
 BUSY_RETRY_S = 1.0
 LOST_RETRY_S = 5.0

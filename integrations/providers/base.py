@@ -16,6 +16,9 @@ import httpx
 
 from integrations.gate import BreakerPolicy, Window
 
+from .accounts import AccountList
+from .sign_in import SignIn
+
 Json = Any  # a JSON value; typed where it is built, not where it is carried
 
 
@@ -323,34 +326,6 @@ class Kind(Protocol):
         ...
 
 
-# --- how one signs in: data ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthSignIn:
-    """Tokens renewed with a refresh token at `path` (RFC 6749 §6, form-encoded); `extra`: what the vendor wants beside.
-
-    A connection without a refresh token has a token that stays, the secret `token`.
-    """
-
-    path: str
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class JwtSignIn:
-    """A token we mint ourselves (RFC 7519), signed with the secret `secret`. `issuer`, `subject`: config fields."""
-
-    algorithm: str
-    lifetime_s: int
-    issuer: str
-    subject: str
-    secret: str
-
-
-SignIn = OAuthSignIn | JwtSignIn
-
-
 # --- what a provider is: data ---------------------------------------------------------------------------------------
 
 
@@ -380,7 +355,8 @@ class Manifest:
 
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
     wider than the account (None: the account). `config_headers`: headers that carry a config field. `users`: reads who
-    has a login there, given the connection's config; raises ProviderError (None: it cannot be asked).
+    has a login there, given the connection's config; raises ProviderError (None: it cannot be asked). `verify`: one
+    read that only passes with the right credentials and account; raises ProviderError. `accounts`: lists accounts.
     """
 
     slug: str
@@ -397,3 +373,5 @@ class Manifest:
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     mapping_version: int = 1
     users: Callable[[Exchange, Mapping[str, str]], Sequence[ProviderUser]] | None = None
+    verify: Callable[[Exchange, Mapping[str, str]], None] | None = None
+    accounts: AccountList | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from integrations.gate import Window
-from integrations.providers.base import ConfigField, Manifest, OAuthSignIn
+from integrations.providers.base import ConfigField, Manifest
+from integrations.providers.sign_in import OAuthSignIn
 
 from .activities import FeedbackNote, FeedbackTask, TourSummary
 from .answers import SLUG
@@ -13,6 +14,7 @@ from .fields import ContactFields
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, ContactLink
 from .users import list_users
+from .verifying import verify
 
 
 def account_key(config: Mapping[str, str]) -> str:
@@ -69,4 +71,5 @@ MANIFEST = Manifest(
     headers={"Accept": "application/json"},
     mapping_version=MAPPING_VERSION,
     users=list_users,
+    verify=verify,
 )

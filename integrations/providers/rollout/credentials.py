@@ -6,33 +6,23 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-import httpx
-
+from integrations.providers.accounts import Getter, ProviderAccount
+from integrations.providers.base import Exchange
 from integrations.providers.errors import ProviderError, body_of
 
-from .calls import checked
+from .calls import Calls, Clocks, checked
 from .errors import RolloutGoneError, named, not_understood
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """One connected CRM account. `app`: which CRM, for example "followupboss"."""
-
-    id: str
-    app: str
-    label: str
+def verify(exchange: Exchange, config: Mapping[str, str]) -> None:
+    """One person of the CRM, as every operation needs the list of people. Raises RolloutError."""
+    Calls(exchange, Clocks()).get("/people", {"limit": "1"})
 
 
-class Getter(Protocol):
-    """The guarded way out for reads (`gateway.Asking`)."""
-
-    def get(self, url: str, **kwargs: Any) -> httpx.Response: ...
-
-
-def list_credentials(http: Getter, base_url: str) -> list[Credential]:
+def list_credentials(http: Getter, base_url: str) -> list[ProviderAccount]:
     """The consumer's credentials; none when Rollout does not know the consumer yet (404).
 
     Raises RolloutError: RolloutAuthError, RolloutRateLimitError, RolloutServerError, RolloutCircuitOpenError.
@@ -47,7 +37,9 @@ def list_credentials(http: Getter, base_url: str) -> list[Credential]:
     body = body_of(response)
     if not isinstance(body, list) or not all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in body):
         raise not_understood(response)
-    return [Credential(one["id"], _text(one, "appKey"), _text(one, "label")) for one in body]
+    return [
+        ProviderAccount(one["id"], _text(one, "appKey"), _text(one, "label"), _text(one, "createdAt")) for one in body
+    ]
 
 
 def _text(record: dict[str, Any], name: str) -> str:

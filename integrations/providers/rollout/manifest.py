@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from integrations.gate import Window
-from integrations.providers.base import ConfigField, JwtSignIn, Manifest
+from integrations.providers.accounts import AccountList
+from integrations.providers.base import ConfigField, Manifest
+from integrations.providers.sign_in import JwtSignIn
 
 from .activities import FeedbackNote, FeedbackTask, TourSummary
+from .credentials import list_credentials, verify
 from .errors import SLUG
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, AppointmentTypeLink, ContactLink
@@ -54,4 +57,6 @@ MANIFEST = Manifest(
     config_headers={"X-Rollout-Credential-Id": "credential_id"},
     mapping_version=MAPPING_VERSION,
     users=list_users,
+    verify=verify,
+    accounts=AccountList(list_credentials, "rollout_credentials", "credential_id", ("client_id", "consumer")),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,13 +11,35 @@ from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
 
+from integrations import gateway
 from integrations.engine.clock import db_now
 from integrations.models import AuditEvent, Connection, Operation, Tour
 from tests.factories import AgentFactory, ConnectionFactory, OfficeFactory, OperationFactory
 from tests.integrations.admin.browsing import messages_of, page
+from tests.redis_server import RedisServer
+from tests.sandbox_server import SandboxServer
 
 SECRET = "pit-0123456789-last"
 ADD = "/admin/integrations/connection/add/?provider=gohighlevel"
+
+
+@pytest.fixture(autouse=True)
+def _crm_answers(sandbox_server: SandboxServer, redis_server: RedisServer, settings: Any) -> Iterator[None]:
+    """The CRM at the sandbox takes SECRET for the account loc_9, and what `knows` says."""
+    sandbox_server.reset(accounts=True)
+    sandbox_server.clear_faults()
+    sandbox_server.account("loc_9", token=SECRET)
+    settings.REDIS_URL = redis_server.url
+    settings.REANNA_BASE_URLS = {"gohighlevel": sandbox_server.url}
+    redis_server.wipe_warm("reanna:gate")
+    yield
+    gateway.close_all()
+
+
+@pytest.fixture
+def knows(sandbox_server: SandboxServer, crm_row: Connection) -> Callable[[str], Any]:
+    """The CRM takes this token for the stored connection."""
+    return lambda token: sandbox_server.account(crm_row.account_key, token=token)
 
 
 def url(name: str, connection: Connection) -> str:
@@ -137,7 +159,10 @@ def test_a_blank_secret_keeps_what_is_stored(staff: Client, crm_row: Connection)
     assert (after.label, after.secrets) == ("Renamed", {"token": SECRET})
 
 
-def test_a_new_secret_replaces_the_old_and_ends_auth_needed(staff: Client, crm_row: Connection) -> None:
+def test_a_new_secret_replaces_the_old_and_ends_auth_needed(
+    staff: Client, crm_row: Connection, knows: Callable[[str], Any]
+) -> None:
+    knows("pit-another-secret-9999")
     Connection.objects.update(state="auth_needed", state_reason="401")
     staff.post(url("change", crm_row), unchanged(crm_row, token="pit-another-secret-9999"))
     after = Connection.objects.get()
@@ -149,7 +174,10 @@ def test_a_secret_is_removed_when_that_is_ticked(staff: Client, crm_row: Connect
     assert Connection.objects.get().secrets == {}
 
 
-def test_neither_message_nor_audit_hold_a_secret(staff: Client, crm_row: Connection) -> None:
+def test_neither_message_nor_audit_hold_a_secret(
+    staff: Client, crm_row: Connection, knows: Callable[[str], Any]
+) -> None:
+    knows("pit-another-secret-9999")
     answer = staff.post(url("change", crm_row), unchanged(crm_row, token="pit-another-secret-9999"))
     told = " ".join(messages_of(answer))
     for event in AuditEvent.objects.all():
@@ -179,7 +207,10 @@ def test_secrets_that_cannot_be_decrypted_are_said(staff: Client, crm_row: Conne
     )
 
 
-def test_secrets_that_cannot_be_decrypted_can_be_given_again(staff: Client, crm_row: Connection) -> None:
+def test_secrets_that_cannot_be_decrypted_can_be_given_again(
+    staff: Client, crm_row: Connection, knows: Callable[[str], Any]
+) -> None:
+    knows("pit-another-token")
     break_secrets(crm_row)
     staff.post(url("change", crm_row), unchanged(crm_row, token="pit-another-token"))
     assert Connection.objects.get().secrets == {"token": "pit-another-token"}
@@ -272,3 +303,90 @@ def test_a_sandbox_is_named_as_one_before_anyone_types_a_key(staff: Client, sett
 def test_the_vendors_address_is_shown(staff: Client, crm_row: Connection, settings: Any) -> None:
     settings.REANNA_BASE_URLS = {"gohighlevel": "https://crm.example"}
     assert "<dt>Talks to</dt><dd>https://crm.example</dd>" in page(staff, "connection_change", crm_row.pk)
+
+
+# --- trying it out ----------------------------------------------------------------------------------------------------
+
+
+def test_what_passed_the_test_is_noted_and_active(staff: Client, db: None, sandbox_server: SandboxServer) -> None:
+    staff.post(ADD, form_data())
+    made = Connection.objects.get()
+    assert (made.state, made.last_verified_at is not None) == ("active", True)
+    assert [(row["method"], row["path"]) for row in sandbox_server.journal()] == [("GET", "/contacts/search/duplicate")]
+
+
+def test_credentials_the_crm_refuses_are_told_at_their_field(staff: Client, db: None) -> None:
+    answer = staff.post(ADD, form_data(token="pit-wrong-secret-00"))
+    [(field, [text])] = errors_of(answer).items()
+    assert field == "token"
+    assert text.startswith("GoHighLevel refused these credentials (401): ")
+    assert "pit-wrong" not in answer.content.decode()
+    assert 'name="_anyway" value="Save anyway (paused)"' in answer.content.decode()
+    assert Connection.objects.count() == 0
+
+
+def test_saved_anyway_it_is_paused_and_nothing_was_asked(
+    staff: Client, tour: Tour, sandbox_server: SandboxServer
+) -> None:
+    staff.post(ADD, form_data(token="pit-wrong-secret-00", _anyway="1"))
+    made = Connection.objects.get()
+    assert (made.state, made.state_reason) == ("paused", "Saved without a test that passed.")
+    assert made.last_verified_at is None
+    assert Operation.objects.filter(connection=made).count() == 3
+    assert sandbox_server.journal() == []
+
+
+def test_a_change_that_the_crm_refuses_is_not_stored(staff: Client, crm_row: Connection) -> None:
+    answer = staff.post(url("change", crm_row), unchanged(crm_row, token="pit-wrong-secret-00", label="Renamed"))
+    assert list(errors_of(answer)) == ["token"]
+    after = Connection.objects.get()
+    assert (after.label, after.secrets, after.state) == ("Main CRM", {"token": SECRET}, "active")
+
+
+def test_a_change_saved_anyway_pauses_first(staff: Client, crm_row: Connection) -> None:
+    staff.post(url("change", crm_row), unchanged(crm_row, token="pit-wrong-secret-00", _anyway="1"))
+    after = Connection.objects.get()
+    assert (after.state, after.secrets) == ("paused", {"token": "pit-wrong-secret-00"})
+    verbs = AuditEvent.objects.order_by("id").values_list("verb", flat=True)
+    assert list(verbs) == ["connection.pause", "connection.update"]
+
+
+def test_a_new_label_asks_the_crm_nothing(staff: Client, crm_row: Connection, sandbox_server: SandboxServer) -> None:
+    staff.post(url("change", crm_row), unchanged(crm_row, label="Renamed"))
+    assert Connection.objects.get().label == "Renamed"
+    assert sandbox_server.journal() == []
+
+
+def test_a_crm_that_cannot_be_asked_is_nobodys_fault(staff: Client, db: None, sandbox_server: SandboxServer) -> None:
+    sandbox_server.faults("status", status=500, times=None)
+    answer = staff.post(ADD, form_data())
+    assert list(errors_of(answer)) == ["__all__"]
+    assert "GoHighLevel could not be asked (500)" in answer.content.decode()
+
+
+def test_tested_now(staff: Client, crm_row: Connection, knows: Callable[[str], Any]) -> None:
+    knows("pit-stored-token-1")
+    Connection.objects.update(secrets={"token": "pit-stored-token-1"})
+    assert staff.get(url("test", crm_row)).status_code == 200
+    assert Connection.objects.get().last_verified_at is None
+    assert "<dt>Last tested</dt><dd>Never</dd>" in page(staff, "connection_change", crm_row.pk)
+    answer = staff.post(url("test", crm_row))
+    assert messages_of(answer) == ["“Main CRM” works: the CRM accepts its credentials."]
+    assert Connection.objects.get().last_verified_at is not None
+    assert AuditEvent.objects.get().verb == "connection.verify"
+
+
+def test_a_test_that_fails_says_why_and_changes_nothing(staff: Client, crm_row: Connection) -> None:
+    answer = staff.post(url("test", crm_row))
+    [text] = messages_of(answer)
+    assert text == "GoHighLevel refused these credentials (403): The token does not have access to this location."
+    assert SECRET not in text
+    after = Connection.objects.get()
+    assert (after.state, after.last_verified_at, AuditEvent.objects.count()) == ("active", None, 0)
+
+
+def test_unreadable_secrets_are_told_by_the_test(staff: Client, crm_row: Connection) -> None:
+    break_secrets(crm_row)
+    assert messages_of(staff.post(url("test", crm_row))) == [
+        "The stored credentials cannot be decrypted: check FERNET_KEYS, or give them again."
+    ]

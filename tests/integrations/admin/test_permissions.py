@@ -49,7 +49,7 @@ def urls(tour: Tour, operation_of: Callable[..., Operation]) -> dict[str, str]:
         **{f"operation {verb}": at("operation_verb", operation.pk, verb) for verb in ("retry", "cancel", "skip")},
         **{
             f"connection {verb}": at(f"connection_{verb}", operation.connection_id)
-            for verb in ("change", "pause", "resume", "disable", "delete")
+            for verb in ("change", "pause", "resume", "disable", "delete", "test")
         },
         **{
             f"connection {verb}": at(f"connection_{verb}", operation.connection_id, tour.agent_id)

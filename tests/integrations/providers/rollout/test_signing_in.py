@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -12,9 +13,10 @@ import pytest
 
 from integrations.gate import Gate, Outcome
 from integrations.gateway import Asking, Link
+from integrations.providers.accounts import ProviderAccount
 from integrations.providers.auth import Credentials, MintedJwt
 from integrations.providers.errors import AuthError
-from integrations.providers.rollout.credentials import Credential, list_credentials
+from integrations.providers.rollout.credentials import list_credentials
 from integrations.providers.rollout.errors import (
     RolloutAuthError,
     RolloutCircuitOpenError,
@@ -170,21 +172,23 @@ def test_the_scope_is_the_consumer_and_not_the_credential(link: Link) -> None:
 
 
 @pytest.fixture
-def listing(link: Link, sandbox: SandboxServer) -> Callable[[], list[Credential]]:
+def listing(link: Link, sandbox: SandboxServer) -> Callable[[], list[ProviderAccount]]:
     return lambda: list_credentials(link.asking(), f"{sandbox.url}/rollout/universal/api")
 
 
-def test_a_consumers_accounts_are_listed(listing: Callable[[], list[Credential]], sandbox: SandboxServer) -> None:
+def test_a_consumers_accounts_are_listed(listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer) -> None:
     sandbox.rollout("cred_second", app_key="lofty", label="West")
     sandbox.rollout("cred_other", consumer="another")
-    assert listing() == [
-        Credential("cred_demo", "followupboss", "cred_demo"),
-        Credential("cred_second", "lofty", "West"),
+    found = listing()
+    assert all(one.created.endswith("Z") for one in found)
+    assert [replace(one, created="") for one in found] == [
+        ProviderAccount("cred_demo", "followupboss", "cred_demo"),
+        ProviderAccount("cred_second", "lofty", "West"),
     ]
 
 
 def test_a_consumer_that_is_not_known_yet_has_none(
-    listing: Callable[[], list[Credential]], sandbox: SandboxServer
+    listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer
 ) -> None:
     sandbox.faults("status", provider="rollout", status=404, body={"errorMessage": "Not found"})
     assert listing() == []
@@ -194,7 +198,7 @@ def test_a_consumer_that_is_not_known_yet_has_none(
     ("status", "error"), [(401, RolloutAuthError), (429, RolloutRateLimitError), (500, RolloutServerError)]
 )
 def test_what_goes_wrong_has_rollouts_name(
-    listing: Callable[[], list[Credential]], sandbox: SandboxServer, status: int, error: type[Exception]
+    listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer, status: int, error: type[Exception]
 ) -> None:
     sandbox.faults("status", provider="rollout", status=status, times=2)
     with pytest.raises(error):
@@ -203,7 +207,7 @@ def test_what_goes_wrong_has_rollouts_name(
 
 @pytest.mark.parametrize("body", [{}, "none", [1], [{"id": 5}]])
 def test_a_list_that_is_not_understood_is_not_an_empty_one(
-    listing: Callable[[], list[Credential]], sandbox: SandboxServer, body: object
+    listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer, body: object
 ) -> None:
     sandbox.faults("status", provider="rollout", status=200, body=body)
     with pytest.raises(RolloutUncertainError):
@@ -211,7 +215,7 @@ def test_a_list_that_is_not_understood_is_not_an_empty_one(
 
 
 def test_an_open_circuit_is_told_and_nothing_is_sent(
-    listing: Callable[[], list[Credential]], sandbox: SandboxServer, link: Link, gate: Gate
+    listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer, link: Link, gate: Gate
 ) -> None:
     for _ in range(3):
         gate.report(gate.admit(link.scope), Outcome.FAILURE)  # type: ignore[arg-type]
@@ -221,7 +225,7 @@ def test_an_open_circuit_is_told_and_nothing_is_sent(
     assert sandbox.journal("rollout") == []
 
 
-def test_no_answer_is_told_as_such(listing: Callable[[], list[Credential]], sandbox: SandboxServer) -> None:
+def test_no_answer_is_told_as_such(listing: Callable[[], list[ProviderAccount]], sandbox: SandboxServer) -> None:
     sandbox.faults("drop_before_effect", provider="rollout")
     with pytest.raises(RolloutServerError):
         listing()

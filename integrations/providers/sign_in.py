@@ -1,0 +1,31 @@
+"""How one signs in at a provider, as data; `auth.py` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSignIn:
+    """Tokens renewed with a refresh token at `path` (RFC 6749 §6, form-encoded); `extra`: what the vendor wants beside.
+
+    A connection without a refresh token has a token that stays, the secret `token`.
+    """
+
+    path: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSignIn:
+    """A token we mint ourselves (RFC 7519), signed with the secret `secret`. `issuer`, `subject`: config fields."""
+
+    algorithm: str
+    lifetime_s: int
+    issuer: str
+    subject: str
+    secret: str
+
+
+SignIn = OAuthSignIn | JwtSignIn
