@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import call_command
 
-from integrations.models import ExternalRef, ImportRun, Operation, TourStop
+from integrations.models import ExternalRef, Operation, TourStop
 from integrations.operations import tours
 from tests.crm import Crm
 from tests.tour_files import shared_sample, tours_file
@@ -114,18 +113,6 @@ def test_a_cancelled_tour_cancels_each_appointment_once(arrived: Crm) -> None:
 
     effects = arrived.sandbox.effects("appointment")[before:]
     assert sorted(row["id"] for row in effects) == sorted(str(arrived.ref(stop).external_id) for stop in live)
-
-
-def test_an_undone_import_leaves_no_standing_appointment(arrived: Crm) -> None:
-    standing = len(_live())
-    before = len(arrived.sandbox.effects("appointment"))
-
-    call_command("undo_import", ImportRun.objects.get().pk, yes=True, verbosity=0)
-    arrived.drain()
-
-    effects: list[dict[str, Any]] = arrived.sandbox.effects("appointment")[before:]
-    assert len({row["id"] for row in effects}) == len(effects) == standing
-    assert _live() == []
 
 
 def test_a_day_of_the_shared_sample_arrives_once(crm: Crm, first_day_of_the_sample: Path) -> None:
