@@ -214,7 +214,8 @@ class AgentUserPages(Page):
         def act(form: forms.Form) -> str:
             if problem:
                 raise NotPossible(f"{problem} Nothing was changed.")
-            seen = set(form.cleaned_data["seen"].split("\n"))
+            listed = form.cleaned_data["seen"]
+            seen = {str(key) for key in listed} if isinstance(listed, list) else set()
             chosen = {row.agent.pk: row.suggestion for key, row in found.items() if key in seen and row.suggestion}
             done = agent_users.map_agents(connection.pk, chosen, who(request, form.cleaned_data["reason"]))
             names = "1 agent was mapped" if len(chosen) == 1 else f"{len(chosen)} agents were mapped"
@@ -238,7 +239,7 @@ class AgentUserPages(Page):
             + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []),
             act=act,
             form=_SeenForm,
-            initial={"seen": "\n".join(found)},
+            initial={"seen": list(found)},
         )
         return ask(self, request, connection, question, self.agents_url(connection))
 
@@ -268,7 +269,8 @@ class AgentUserPages(Page):
 class _SeenForm(ReasonForm):
     """What was listed when the button was shown."""
 
-    seen = forms.CharField(widget=forms.HiddenInput, max_length=1_000_000)
+    # JSON: a browser would send other line ends than it was given.
+    seen = forms.JSONField(widget=forms.HiddenInput, required=False)
 
 
 def _map_form(users: Sequence[ProviderUser], connection: Connection, agent: Agent) -> type[ReasonForm]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -205,7 +206,7 @@ def test_who_has_that_user_already_is_told(staff: Client, giving: Crm, tour: Tou
 def test_when_the_users_cannot_be_read_nothing_is_changed(staff: Client, giving: Crm, tour: Tour, name: str) -> None:
     args = [giving.connection.pk] + ([tour.agent_id] if name == "map_agent" else [])
     giving.sandbox.faults("status", status=500, times=None)
-    answer = staff.post(at(name, *args), {"user": "user_ann", "seen": f"{tour.agent_id}=user_ann"})
+    answer = staff.post(at(name, *args), {"user": "user_ann", "seen": json.dumps([f"{tour.agent_id}=user_ann"])})
     told = answer.content.decode() if answer.status_code == 200 else messages_of(answer)[0]
     assert "The CRM’s users could not be read: " in told
     assert "Nothing was changed." in told
@@ -252,8 +253,16 @@ def test_all_suggestions_are_listed_and_applied_together(staff: Client, giving: 
 
 def test_only_what_was_listed_is_applied(staff: Client, giving: Crm, tour: Tour) -> None:
     AgentFactory(name="Bob Broker", email="bob@brokerage.example")
-    staff.post(at("map_suggested", giving.connection.pk), {"seen": f"{tour.agent_id}=user_ann\n999=user_bob"})
+    staff.post(
+        at("map_suggested", giving.connection.pk), {"seen": json.dumps([f"{tour.agent_id}=user_ann", "999=user_bob"])}
+    )
     assert list(AgentUser.objects.values_list("external_id", flat=True)) == ["user_ann"]
+
+
+@pytest.mark.parametrize("seen", ["", "[", "5", "null", '{"a": 1}', "[[]]", "x" * 100])
+def test_what_no_page_listed_maps_nobody(staff: Client, giving: Crm, tour: Tour, seen: str) -> None:
+    staff.post(at("map_suggested", giving.connection.pk), {"seen": seen})
+    assert AgentUser.objects.count() == 0
 
 
 def test_without_suggestions_there_is_nothing_to_apply(staff: Client, giving: Crm, rosa: Agent) -> None:
