@@ -35,6 +35,13 @@ from integrations.transport import (
 
 SPARE_SOCKETS = 4
 ASK_AGAIN_S = 5.0
+_WHY = {
+    Reason.RATE_LIMITED: "its limit is used up for the moment",
+    Reason.NOT_BEFORE: "it asked us to wait",
+    Reason.CIRCUIT_OPEN: "it keeps failing and is left alone for a while",
+    Reason.DAY_USED: "its limit for a day is used up",
+    Reason.COLD: "its limits are being counted anew after Redis forgot",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +199,7 @@ def _in_words(slug: str) -> Iterator[None]:
     except Refused as refused:
         why = refused.refusal.reason
         kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
-        raise kind(slug, f"not asked now: {why.value}", retry_after_s=ASK_AGAIN_S) from None
+        raise kind(slug, f"not asked now: {_WHY[why]}", retry_after_s=ASK_AGAIN_S) from None
     except GateUnreachable:
         raise Uncertain(slug, "Redis cannot be reached, so nothing may be asked", retry_after_s=ASK_AGAIN_S) from None
     except (TransportRefusal, httpx.TransportError) as error:

@@ -50,6 +50,15 @@ def test_without_redis_nothing_is_asked(giving: Crm) -> None:
     assert giving.requests() == []
 
 
+def test_after_redis_forgot_it_says_that_in_words(giving: Crm) -> None:
+    giving.redis.wipe()
+    assert refusal(giving.connection) == (
+        "The CRM’s users could not be read: not asked now: its limits are being counted anew after Redis forgot. "
+        "Try again in a moment."
+    )
+    assert giving.requests() == []
+
+
 def test_a_disabled_connection_is_not_asked(giving: Crm) -> None:
     Connection.objects.update(state="disabled")
     giving.connection.refresh_from_db()
