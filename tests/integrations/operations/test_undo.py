@@ -11,7 +11,7 @@ import pytest
 from integrations.engine import claims, outbound
 from integrations.engine.clock import db_now
 from integrations.models import Attempt, AuditEvent, Operation, Tour, TourStop
-from integrations.operations import one_click, tours, undo
+from integrations.operations import one_click, planning, tours, undo
 from integrations.operations.audit import Who
 from integrations.operations.refusals import NotPossible
 from tests import factories as make
@@ -209,6 +209,20 @@ def test_a_cancelled_tour_comes_back_and_no_crm_hears_of_it(told: Crm) -> None:
     later(told)
     told.drain()
     assert (Tour.objects.get().status, len(told.requests())) == ("scheduled", told.seen)
+
+
+def test_the_summary_of_a_tour_that_was_not_over_after_all_is_not_sent(told: Crm) -> None:
+    Tour.objects.update(starts_at=datetime.now(UTC) - timedelta(hours=1))
+    planning.plan_feedback([make.FeedbackFactory(stop=told.stop)])
+    told.drain()
+    seen = len(told.requests())
+    event = one_click.press_tour(told.tour.pk, "complete", ANN, now=datetime.now(UTC)).event_id
+    assert event is not None
+    assert told.operation("tour.summary").reason == "undo_time"
+    undo.undo(event, ANN)
+    later(told)
+    told.drain()
+    assert (Tour.objects.get().status, len(told.requests())) == ("scheduled", seen)
 
 
 def test_many_at_once_come_back_together(crm: Crm, tomorrow: datetime) -> None:
