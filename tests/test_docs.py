@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand
 
 from integrations.engine.kinds import KINDS
 from integrations.engine.verdict import VERDICTS, Fact, Hold
-from integrations.models import AuthorRole, InterestLevel, PriceOpinion, State
+from integrations.models import AuthorRole, InterestLevel, OfferLikelihood, PriceOpinion, State
 from integrations.operations.imports import feedback, tours
 from integrations.providers import errors, registry
 from integrations.sandbox.faults import FIELDS_BY_KIND
@@ -287,14 +287,17 @@ def test_layers_are_described_as_the_contract_has_them() -> None:
 
 @pytest.mark.parametrize(
     ("title", "columns"),
-    [("## Tours: one row a stop", tours.COLUMNS), ("## Feedback: one row an answer", feedback.COLUMNS)],
+    [
+        ("## Tours: one row a stop", tours.COLUMNS),
+        ("## Feedback: one row an answer", (*feedback.COLUMNS, *feedback.OPTIONAL)),
+    ],
 )
 def test_every_column_of_an_import_is_described(title: str, columns: tuple[str, ...]) -> None:
     said = [name for row in table("docs/importing.md", title) for name in names(row[0])]
     assert said == list(columns)
 
 
-@pytest.mark.parametrize("choices", [AuthorRole, InterestLevel, PriceOpinion])
+@pytest.mark.parametrize("choices", [AuthorRole, InterestLevel, OfferLikelihood, PriceOpinion])
 def test_choices_of_feedback_are_named(choices: type[AuthorRole]) -> None:
     assert [value for value in choices.values if f"`{value}`" not in text("docs/importing.md")] == []
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from integrations.operations.imports.feedback import COLUMNS as FEEDBACK_COLUMNS
+from integrations.operations.imports.feedback import OPTIONAL
 from integrations.operations.imports.tours import COLUMNS as TOUR_COLUMNS
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -90,8 +91,9 @@ def _stop(tour: int, stop: int) -> dict[str, Any]:
 
 
 def feedback_file(path: Path, *rows: dict[str, Any]) -> Path:
-    """A file of feedback at `path`; each row differs from ANSWER by what is given."""
-    return _write(path, FEEDBACK_COLUMNS, ({**ANSWER, **row} for row in rows))
+    """A file of feedback at `path`; each row differs from ANSWER by what is given. Optional columns only when named."""
+    optional = [name for name in OPTIONAL if any(name in row for row in rows)]
+    return _write(path, (*FEEDBACK_COLUMNS, *optional), ({**ANSWER, **row} for row in rows))
 
 
 def shared_sample(name: str) -> Path:

@@ -24,8 +24,8 @@ from .plain_forms import field_of, plain_field, shown, typed
 
 KEY_NAMES = ("author_role", "submitted_at")
 VALUE_NAMES = (
-    "channel", "interest_level", "overall_rating", "price_opinion", "second_showing", "likes", "dislikes", "comments",
-    "share_with_seller",
+    "channel", "interest_level", "overall_rating", "price_opinion", "second_showing", "offer_likelihood", "likes",
+    "dislikes", "comments", "share_with_seller",
 )  # fmt: skip
 STOP_NAMES = ("tour_ref", "stop_sequence")
 
@@ -90,7 +90,7 @@ class FeedbackAdmin(FormPage):
                         *first,
                         "channel",
                         ("interest_level", "overall_rating"),
-                        ("price_opinion", "second_showing"),
+                        ("price_opinion", "second_showing", "offer_likelihood"),
                         "likes",
                         "dislikes",
                         "comments",

@@ -17,7 +17,7 @@ from import_export.resources import Resource
 from import_export.results import Result, RowResult
 from import_export.tmp_storages import BaseStorage
 
-from integrations.operations.imports import uploads, work
+from integrations.operations.imports import samples, uploads, work
 from integrations.operations.imports.reader import CsvReader, UnreadableFileError
 from integrations.operations.imports.runs import FORMATS
 
@@ -53,7 +53,7 @@ class FileResource(Resource):  # type: ignore[misc]  # the library is not typed
         return TITLES[cls.kind]
 
     def get_user_visible_headers(self) -> list[str]:
-        return list(FORMATS[self.kind].COLUMNS)
+        return [name for name, _ in samples.columns(self.kind)]
 
     def import_data(self, dataset: uploads.Upload, dry_run: bool = False, **kwargs: Any) -> Result:
         """Looks at the file (`dry_run` is the only way here: a confirmed file is a run). Counts only what is known yet:
@@ -124,7 +124,8 @@ class ConfirmForm(ConfirmImportForm):  # type: ignore[misc]  # the library is no
 def unreadable(upload: uploads.Upload) -> str:
     """What is wrong with the file's beginning (encoding, header, columns); empty when it can be read so far."""
     try:
-        for _row in CsvReader(upload.path, FORMATS[upload.kind].COLUMNS):
+        form = FORMATS[upload.kind]
+        for _row in CsvReader(upload.path, form.COLUMNS, form.OPTIONAL):
             return ""
     except UnreadableFileError as error:
         return str(error)

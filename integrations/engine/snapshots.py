@@ -214,5 +214,6 @@ def _interest(contact: Contact, connection: Connection) -> InterestFacts:
     for said in heard.order_by("-submitted_at", "-id").iterator(chunk_size=20):
         kept_out = why_left_out(left_out, connection.pk, ("feedback", said.pk))
         if not kept_out and connections_for(said.stop.tour, [connection], left_out)[0].included:
-            return InterestFacts(contact.pk, contact.version, said.interest_level, said.overall_rating)
+            told = (said.interest_level, said.overall_rating, said.offer_likelihood)
+            return InterestFacts(contact.pk, contact.version, *told)
     return InterestFacts(contact.pk, contact.version)

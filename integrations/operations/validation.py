@@ -32,8 +32,8 @@ _STOP_FIELDS = (
     "request_type", "access_instructions",
 )  # fmt: skip
 _FEEDBACK_FIELDS = (
-    "channel", "interest_level", "overall_rating", "price_opinion", "second_showing", "likes", "dislikes", "comments",
-    "share_with_seller",
+    "channel", "interest_level", "overall_rating", "price_opinion", "second_showing", "offer_likelihood", "likes",
+    "dislikes", "comments", "share_with_seller",
 )  # fmt: skip
 
 

@@ -139,6 +139,7 @@ class InterestFacts:
     version: int
     interest_level: str = ""
     overall_rating: int | None = None
+    offer_likelihood: str = ""
 
 
 Facts = ContactFacts | ShowingFacts | AccountFacts | FeedbackFacts | SummaryFacts | InterestFacts

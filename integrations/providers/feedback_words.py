@@ -19,6 +19,8 @@ MAX_PHRASES = 600
 MAX_TITLE = 255
 _DUE = time(9)
 _SATURDAY = 5
+_OFFERS = {"writing_offer": "Writing an offer"}
+_OFFER_REASONS = {"writing_offer": "writing an offer", "likely": "offer likely"}
 
 
 def note_text(said: FeedbackFacts, marker: str) -> str:
@@ -33,6 +35,8 @@ def note_text(said: FeedbackFacts, marker: str) -> str:
         lines.append(f"Price: {words(said.price_opinion)}")
     if said.second_showing:
         lines.append(f"Second showing: {words(said.second_showing)}")
+    if said.offer_likelihood:
+        lines.append(f"Offer: {_OFFERS.get(said.offer_likelihood) or words(said.offer_likelihood)}")
     if said.likes:
         lines.append("Likes: " + one_line(", ".join(said.likes), MAX_PHRASES))
     if said.dislikes:
@@ -71,7 +75,9 @@ def headline(said: FeedbackFacts) -> str:
 
 
 def _reason(said: FeedbackFacts) -> str:
-    reasons = ["second showing wanted"] if said.second_showing == "yes" else []
+    reasons = [_OFFER_REASONS[said.offer_likelihood]] if said.offer_likelihood in _OFFER_REASONS else []
+    if said.second_showing == "yes":
+        reasons.append("second showing wanted")
     if said.interest_level == "very_interested":
         reasons.append("very interested")
     return ", ".join(reasons)

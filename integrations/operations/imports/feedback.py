@@ -22,6 +22,9 @@ COLUMNS = (
     "tour_ref", "stop_sequence", "submitted_at", "author_role", "interest_level", "overall_rating", "price_opinion",
     "second_showing", "likes", "dislikes", "comments",
 )  # fmt: skip
+OPTIONAL = ("offer_likelihood",)
+"""May be missing; then nothing is said of it, and what is stored stays."""
+_ALL = (*COLUMNS, *OPTIONAL)
 _LOOK_UP = 200
 
 Report = Callable[[Problem], None]
@@ -48,7 +51,7 @@ def check(rows: Iterator[Row], staging: Staging, error: Report, warning: Report)
                     for field, text in warnings(stop, data.submitted_at, now):
                         warning(Problem(row.line, field, text))
             for problem in problems:
-                error(row.quoted(problem, COLUMNS))
+                error(row.quoted(problem, _ALL))
             if problems:
                 bad += 1
                 staging.spoil(str(row.line), row.line)
@@ -79,7 +82,7 @@ def _stops(rows: Iterable[Sequence[str]]) -> Stops:
 def _read(
     line: int, fields: Sequence[str], stops: Stops
 ) -> tuple[tuple[TourStop, FeedbackInput] | None, list[Problem]]:
-    data = dict(zip(COLUMNS, fields, strict=True))
+    data = dict(zip(_ALL, fields, strict=False))
     problems: list[Problem] = []
     stop = None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,14 +55,16 @@ class Row:
 
 
 class CsvReader:
-    """Reads `path` once. `columns` must all be there and no others, in any order.
+    """Reads `path` once. `columns` must all be there and no others but `optional` ones, in any order.
 
+    Values of optional columns come last; a column that is missing has none, and so have those after it.
     `digest` is the file's SHA-256 once all rows were read; `offset` the bytes read so far of `size`.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> None:
         self.path = path
         self.columns = tuple(columns)
+        self.optional = tuple(optional)
         self.size = path.stat().st_size
         self.offset = 0
         self._line = 0
@@ -104,7 +107,7 @@ class CsvReader:
             raise UnreadableFileError("The file is empty.")
         names = [name.strip() for name in header]
         wrong = []
-        if unknown := [name for name in dict.fromkeys(names) if name not in self.columns]:
+        if unknown := [name for name in dict.fromkeys(names) if name not in (*self.columns, *self.optional)]:
             wrong.append(f"unknown column {_listed(unknown)}")
         if missing := [name for name in self.columns if name not in names]:
             wrong.append(f"missing column {_listed(missing)}")
@@ -113,7 +116,8 @@ class CsvReader:
         if wrong:
             hint = " Columns are separated by commas." if len(names) == 1 else ""
             raise UnreadableFileError(f"line 1: {'; '.join(wrong)}.{hint}")
-        return [names.index(name) for name in self.columns]
+        there = itertools.takewhile(lambda name: name in names, self.optional)
+        return [names.index(name) for name in (*self.columns, *there)]
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
         while raw := file.readline(MAX_LINE + 1):

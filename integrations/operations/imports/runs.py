@@ -135,7 +135,7 @@ def import_file(
 
 def check_file(path: Path, form: ModuleType, staging: Staging, watcher: Watcher) -> Checked:
     """The first pass: what is wrong is told to the watcher, every row staged. Raises UnreadableFileError, OSError."""
-    reader = CsvReader(path, form.COLUMNS)
+    reader = CsvReader(path, form.COLUMNS, form.OPTIONAL)
 
     def rows() -> Iterator[Row]:
         for row in reader:

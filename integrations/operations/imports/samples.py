@@ -67,13 +67,17 @@ FEEDBACK: Mapping[str, Column] = {
     "likes": Column(False, "short texts with | between", ("kitchen|quiet street", "garden")),
     "dislikes": Column(False, "short texts with | between", ("", "busy road")),
     "comments": Column(False, "text", ("Wants to see it again.", "")),
+    "offer_likelihood": Column(
+        False, "writing_offer, likely, unlikely or no; the whole column may be missing", ("likely", "")
+    ),
 }
 COLUMNS: Mapping[str, Mapping[str, Column]] = {"tours": TOURS, "feedback": FEEDBACK}
 
 
 def columns(kind: str) -> list[tuple[str, Column]]:
-    """The reader's columns in its order."""
-    return [(name, COLUMNS[kind][name]) for name in FORMATS[kind].COLUMNS]
+    """The reader's columns in its order, those that may be missing last."""
+    form = FORMATS[kind]
+    return [(name, COLUMNS[kind][name]) for name in (*form.COLUMNS, *form.OPTIONAL)]
 
 
 def sample(kind: str) -> str:

@@ -21,6 +21,7 @@ from .staging import Group, Staging
 from .tally import Tally
 
 KIND = "tours"
+OPTIONAL: tuple[str, ...] = ()
 TOUR_COLUMNS = (
     "tour_ref", "title", "buyer_first_name", "buyer_last_name", "buyer_email", "buyer_phone", "agent_name",
     "agent_email", "time_zone", "starts_at",

@@ -14,6 +14,7 @@ from .credentials import list_credentials, verify
 from .errors import SLUG
 from .mapping import MAPPING_VERSION
 from .outbound import AppointmentSync, AppointmentTypeLink, ContactLink
+from .tags import ContactFields
 from .users import list_users
 
 
@@ -48,6 +49,7 @@ MANIFEST = Manifest(
             AppointmentSync(),
             FeedbackNote(),
             FeedbackTask(),
+            ContactFields(),
             TourSummary(),
         )
     },

@@ -104,3 +104,15 @@ def test_the_page_of_a_note_leads_to_its_answer(staff: Client, tour: Tour, crm_r
     text = page(staff, "operation_change", Operation.objects.get(kind="feedback.note").pk)
     assert reverse("admin:integrations_feedback_change", args=[stored.pk]) in text
     assert "T-100, feedback on 1 Elm St (buyer)" in text
+
+
+def test_how_likely_an_offer_is_is_chosen_in_the_form(staff: Client, tour: Tour) -> None:
+    stored = FeedbackFactory(stop=TourStop.objects.get(sequence=1))
+    url = reverse("admin:integrations_feedback_change", args=[stored.pk])
+    assert "Writing an offer" in page(staff, "feedback_change", stored.pk)
+    staff.post(url, answer_data(offer_likelihood="writing_offer"))
+    stored.refresh_from_db()
+    assert (stored.offer_likelihood, stored.version) == ("writing_offer", 2)
+    staff.post(url, answer_data(offer_likelihood="sure"))
+    stored.refresh_from_db()
+    assert stored.offer_likelihood == "writing_offer"

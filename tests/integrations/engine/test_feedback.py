@@ -102,7 +102,9 @@ def test_two_answers_of_one_stop_are_two_notes(crm: Crm, stop: TourStop) -> None
     assert (done(crm, "contact"), done(crm, "note")) == (["create"], ["create", "create"])
 
 
-@pytest.mark.parametrize("values", [{"second_showing": "yes"}, {"interest_level": "very_interested"}])
+@pytest.mark.parametrize(
+    "values", [{"second_showing": "yes"}, {"interest_level": "very_interested"}, {"offer_likelihood": "writing_offer"}]
+)
 def test_what_calls_for_action_is_one_task(crm: Crm, stop: TourStop, values: dict[str, Any]) -> None:
     say(stop, **values)
     crm.drain()
@@ -113,7 +115,9 @@ def test_what_calls_for_action_is_one_task(crm: Crm, stop: TourStop, values: dic
     assert "assignedTo" not in task
 
 
-@pytest.mark.parametrize("values", [{}, {"second_showing": "maybe"}, {"second_showing": "no"}])
+@pytest.mark.parametrize(
+    "values", [{}, {"second_showing": "maybe"}, {"second_showing": "no"}, {"offer_likelihood": "unlikely"}]
+)
 def test_what_calls_for_nothing_is_no_task(crm: Crm, stop: TourStop, values: dict[str, Any]) -> None:
     say(stop, **values)
     crm.drain()

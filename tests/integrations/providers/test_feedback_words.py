@@ -95,3 +95,36 @@ def test_a_task_says_what_to_do_and_keeps_its_marker_whole() -> None:
 )
 def test_a_task_is_due_at_nine_on_the_next_business_day(submitted: datetime, due: datetime) -> None:
     assert feedback_words.task_due(replace(SAID, submitted_at=submitted.astimezone(UTC))) == due
+
+
+# --- an offer ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offer", "line"),
+    [
+        ("writing_offer", "Offer: Writing an offer"),
+        ("likely", "Offer: Likely"),
+        ("unlikely", "Offer: Unlikely"),
+        ("no", "Offer: No"),
+    ],
+)
+def test_how_likely_an_offer_is_stands_after_the_second_showing(offer: str, line: str) -> None:
+    lines = feedback_words.note_text(replace(SAID, offer_likelihood=offer), MARKER).splitlines()
+    assert lines[5:7] == ["Second showing: Yes", line]
+    assert [each for each in lines if each != line] == feedback_words.note_text(SAID, MARKER).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("offer", "why"),
+    [
+        ("writing_offer", "writing an offer, second showing wanted, very interested"),
+        ("likely", "offer likely, second showing wanted, very interested"),
+        ("unlikely", "second showing wanted, very interested"),
+        ("no", "second showing wanted, very interested"),
+    ],
+)
+def test_an_offer_to_come_is_the_first_reason_of_a_task(offer: str, why: str) -> None:
+    said = replace(SAID, offer_likelihood=offer)
+    assert feedback_words.task_title(said, MARKER) == f"Follow up: 3526 High St · {why} [RR-ABCDEFGHJKMN]"
+    assert f"\n{why.capitalize()}. The whole" in feedback_words.task_body(said)

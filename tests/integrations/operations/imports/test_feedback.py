@@ -168,3 +168,36 @@ def test_the_shared_sample_is_stored_whole() -> None:
     done = _import(shared_sample("feedback.csv"))
 
     assert (done.checked.bad_rows, done.tally.created, Feedback.objects.count()) == (0, 633, 633)
+
+
+# --- the column that may be missing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_tour")
+def test_how_likely_an_offer_is_may_be_told_in_a_column_of_its_own(tmp_path: Path) -> None:
+    _import(feedback_file(tmp_path / "f.csv", {"offer_likelihood": "likely"}, {"author_role": "buyer_agent"}))
+
+    assert list(Feedback.objects.order_by("author_role").values_list("author_role", "offer_likelihood")) == [
+        ("buyer", "likely"),
+        ("buyer_agent", ""),
+    ]
+
+
+@pytest.mark.usefixtures("_tour")
+def test_a_file_without_the_column_leaves_what_is_stored_and_one_with_it_empty_takes_it_away(tmp_path: Path) -> None:
+    _import(feedback_file(tmp_path / "f.csv", {"offer_likelihood": "likely"}))
+
+    assert _import(feedback_file(tmp_path / "g.csv", {})).tally.unchanged == 1
+    assert Feedback.objects.get().offer_likelihood == "likely"
+    assert _import(feedback_file(tmp_path / "h.csv", {"offer_likelihood": ""})).tally.updated == 1
+    assert Feedback.objects.get().offer_likelihood == ""
+
+
+@pytest.mark.usefixtures("_tour")
+def test_an_unknown_likelihood_is_named(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    done = _import(feedback_file(tmp_path / "f.csv", {"offer_likelihood": "sure"}), heard=heard)
+
+    assert (done.run, len(heard)) == (None, 1)
+    assert heard[0].startswith("line 2, offer_likelihood: ")

@@ -114,3 +114,11 @@ def test_whatever_the_bytes_only_an_unreadable_file_is_raised(tmp_path: Path, da
         _read(tmp_path, data)
     except UnreadableFileError as error:
         assert str(error)  # noqa: PT017  the law is about whatever is raised
+
+
+def test_an_optional_column_stands_anywhere_or_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("more,name,ref\nx,Ann,1\n")
+    assert [row.values for row in CsvReader(path, COLUMNS, ("more", "most"))] == [("1", "Ann", "x")]
+    path.write_text("name,ref\nAnn,1\n")
+    assert [row.values for row in CsvReader(path, COLUMNS, ("more", "most"))] == [("1", "Ann")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,14 +11,18 @@ import pytest
 from integrations import gateway, wiring
 from integrations.engine.clock import db_now
 from integrations.models import Attempt, Connection, ExternalRef, LookupCursor, LookupEntry, Operation, Tour, TourStop
+from integrations.operations import tours
 from integrations.operations.audit import Who
+from integrations.operations.feedback import save_feedback
 from integrations.operations.operations import retry
+from integrations.operations.validation import FeedbackInput
 from integrations.providers.rollout import index
 from tests.crm import Crm, make_connection, make_rollout_connection, make_tour, move
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import ROLLOUT_CREDENTIAL, ROLLOUT_SECRET
 
 SETTLE_S = 60
+SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -333,3 +337,60 @@ def test_links_are_closed_with_the_process(crm: Crm) -> None:
     wiring.link(crm.connection)
     gateway.close_all()
     assert wiring.link(crm.connection).exchange(lambda: None).read("GET", "/people").status_code == 200
+
+
+# --- what a buyer said last ----------------------------------------------------------------------------------------
+
+
+def tagged(crm: Crm) -> list[list[str]]:
+    return [row["body"]["tags"] for row in crm.requests("POST") if row["path"].endswith("/tags/apply")]
+
+
+def say(stop: TourStop, **values: object) -> None:
+    data = FeedbackInput("buyer", SAID_AT, {"interest_level": "interested", **values})
+    save_feedback(stop.pk, data, actor="ann", via="api")
+
+
+def test_what_was_said_last_becomes_tags_that_are_only_added(crm: Crm, synced: Tour) -> None:
+    say(synced.stops.get(), overall_rating=4, offer_likelihood="likely")
+    crm.drain()
+    say(synced.stops.get(), overall_rating=4, offer_likelihood="likely", comments="more words")
+    crm.drain()
+    assert tagged(crm) == [["showing:interested", "rating:4", "offer:likely"]]
+    assert (crm.operation("contact.fields").state, crm.operation("contact.fields").reason) == ("succeeded", "no_change")
+    assert [row["op"] for row in crm.sandbox.effects("tag")] == ["create"]
+
+
+def test_nothing_known_is_no_tag(crm: Crm, synced: Tour) -> None:
+    say(synced.stops.get(), interest_level="unknown")
+    crm.drain()
+    assert (tagged(crm), crm.operation("contact.fields").reason) == ([], "nothing_to_do")
+
+
+@pytest.mark.parametrize("lost", ["drop_after_effect", "drop_before_effect"])
+def test_tags_whose_answer_was_lost_are_looked_for_at_the_person(crm: Crm, synced: Tour, lost: str) -> None:
+    where = {"method": "POST", "path": "^/api/people/[^/]+/tags/apply$"}
+    crm.sandbox.faults(lost, provider="rollout", match=where)
+    say(synced.stops.get(), interest_level="very_interested")
+    crm.drain()
+    assert crm.operation("contact.fields").in_doubt
+    settle(crm)
+    assert crm.operation("contact.fields").state == "succeeded"
+    assert [row["op"] for row in crm.sandbox.effects("tag")] == ["create"]
+
+
+def test_a_tour_that_is_over_is_one_note_and_each_correction_one_edit(crm: Crm, synced: Tour) -> None:
+    stop = synced.stops.get()
+    say(stop)
+    crm.drain()
+    fault(crm, "drop_after_effect", "POST", "/notes")
+    tours.set_tour_status(synced.pk, "completed", actor="ann", via="api")
+    crm.drain()
+    assert crm.operation("tour.summary").in_doubt
+    settle(crm)
+    tours.set_stop_outcome(stop.pk, "showed", actor="ann", via="api")
+    crm.drain()
+    ref = ExternalRef.objects.get(resource="summary")
+    assert [row["op"] for row in crm.sandbox.effects("note") if row["id"] == ref.external_id] == ["create", "update"]
+    assert [row["op"] for row in crm.sandbox.effects("note")] == ["create", "create", "update"]
+    assert crm.requests("PUT")[-1]["body"]["subject"].startswith(f"Tour summary · {synced.reference} · ")
