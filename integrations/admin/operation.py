@@ -235,6 +235,8 @@ _ACTS: dict[wording.Verb, Callable[[int, Who, forms.Form], Operation]] = {
     wording.ARRIVED: lambda pk, by, form: operations.answer_arrived(pk, form.cleaned_data["external_id"], by),
     wording.NOT_ARRIVED: lambda pk, by, _form: operations.answer_not_arrived(pk, by),
     wording.SKIP: lambda pk, by, _form: operations.skip_predecessors(pk, by),
+    wording.SEND_OURS: lambda pk, by, _form: operations.send_ours(pk, by),
+    wording.KEEP_THEIRS: lambda pk, by, _form: operations.keep_theirs(pk, by),
     wording.RECREATE: lambda pk, by, _form: operations.recreate(pk, by),
 }
 

@@ -21,7 +21,7 @@ from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup,
 from integrations.providers.errors import ProviderError
 from integrations.transport import NotSent, Refused
 
-from . import claims, gatemode, settling, snapshots
+from . import claims, gatemode, overwriting, settling, snapshots
 from .clock import db_now
 from .context import Engine, HandBack
 from .digest import digest_of
@@ -164,11 +164,14 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     exchange = attempt.link.exchange(lambda: _before_write(engine, attempt))
     if operation.in_doubt or (kind.look_first and ref.external_id is None):
         found = kind.lookup(exchange, snapshot.facts, wanted, facts, needs)
-        done = _after_look(attempt, snapshot, wanted, found)
+        done = _after_look(attempt, snapshot, kind, wanted, found)
         if done is not None:
             return done
         if isinstance(found, Found):
             facts = RefFacts(found.external_id, ref.marker)
+    changed = overwriting.changed_there(attempt, kind, wanted, exchange)
+    if changed is not None:
+        return changed
     written = kind.write(exchange, wanted, facts)
     engine.observe("after_answer")
     if isinstance(written, Ignored):
@@ -179,6 +182,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
         Fact.UNDERSTOOD,
         external_id=None if isinstance(written, Removed) else written.external_id,
         acknowledged=True,
+        body=None if isinstance(written, Removed) else overwriting.acknowledged_body(attempt, kind, wanted),
         status=written.status,
         request_id=written.request_id,
     )
@@ -235,7 +239,7 @@ def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) ->
     return None
 
 
-def _after_look(attempt: Try, snapshot: snapshots.Snapshot, wanted: Wanted, found: Lookup) -> Ending | None:
+def _after_look(attempt: Try, snapshot: snapshots.Snapshot, kind: Kind, wanted: Wanted, found: Lookup) -> Ending | None:
     """What a look-up settles by itself; None: a write is due."""
     if isinstance(found, Ambiguous):
         ids = ", ".join(found.external_ids)
@@ -258,7 +262,8 @@ def _after_look(attempt: Try, snapshot: snapshots.Snapshot, wanted: Wanted, foun
             message=f"{found.external_id} is linked to {other.entity_type} {other.entity_id}",
         )
     if found.same or (found.same is None and _only_ours(attempt)):
-        return attempt.ending(Fact.ALREADY_THERE, external_id=found.external_id, acknowledged=True)
+        body = overwriting.acknowledged_body(attempt, kind, wanted)
+        return attempt.ending(Fact.ALREADY_THERE, external_id=found.external_id, acknowledged=True, body=body)
     return None
 
 

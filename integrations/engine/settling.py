@@ -39,7 +39,7 @@ class Ending:
 
     `until_ms`: when the gate or the provider allows the next try. `acknowledged`: the provider holds what `digest`
     and `version` say, under `external_id` (None: it wants to hold nothing, and does). `unmapped_id`: the agent whose
-    user there is not known.
+    user there is not known. `body`: what of that can be read back; None: not known.
     """
 
     fact: Fact
@@ -48,6 +48,7 @@ class Ending:
     retry_after_s: float | None = None
     external_id: str | None = None
     acknowledged: bool = False
+    body: Mapping[str, Any] | None = None
     version: int = 0
     digest: str = ""
     status: int | None = None
@@ -210,10 +211,15 @@ def _write_ref(ref: ExternalRef | None, ending: Ending) -> None:
         return
     mine = ExternalRef.objects.filter(pk=ref.pk)
     if ending.fact is Fact.GONE:
-        mine.update(external_id=None, acked_digest=None, acked_version=None, gone_at=timezone.now())
+        nothing = {"external_id": None, "acked_digest": None, "acked_version": None, "acked_body": None}
+        mine.update(**nothing, gone_at=timezone.now())
     elif ending.acknowledged:
         mine.update(
-            external_id=ending.external_id, acked_version=ending.version, acked_digest=ending.digest, gone_at=None
+            external_id=ending.external_id,
+            acked_version=ending.version,
+            acked_digest=ending.digest,
+            acked_body=ending.body,
+            gone_at=None,
         )
 
 

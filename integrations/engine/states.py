@@ -115,13 +115,15 @@ def recover(row: Row, now_ms: int, *, settled_at_ms: int) -> Row:
 
 def supersede(row: Row) -> Row:
     """A newer version was planned. Only what is neither leased nor in doubt nor at an end."""
-    if row.state not in ("pending", "waiting", "retryable", "dead") or row.in_doubt:
+    if not can_supersede(row):
         raise IllegalMove(f"cannot supersede: {row.state}")
     return replace(row, state="superseded", reason="newer_version")
 
 
 def can_supersede(row: Row) -> bool:
-    return row.state in ("pending", "waiting", "retryable", "dead") and not row.in_doubt
+    """Also the question whether to overwrite: the newer version asks it itself, of what it wants."""
+    open_to_it = row.state in ("pending", "waiting", "retryable", "dead") or asks_to_overwrite(row)
+    return open_to_it and not row.in_doubt
 
 
 def cancel(row: Row) -> Row:
@@ -142,6 +144,25 @@ def leave_out(row: Row) -> Row:
 
 def can_leave_out(row: Row) -> bool:
     return row.state in ("pending", "waiting", "retryable", "needs_person", "dead") and not row.in_doubt
+
+
+def asks_to_overwrite(row: Row) -> bool:
+    """Whether it waits for a person to say whose values win. Nothing was sent, so nothing is in doubt."""
+    return row.state == "needs_person" and row.reason == "changed_at_provider" and not row.in_doubt
+
+
+def send_ours(row: Row, now_ms: int) -> Row:
+    """A person lets ours win: it is sent, without comparing."""
+    if not asks_to_overwrite(row):
+        raise IllegalMove(f"no such question is open: {row.state}")
+    return replace(redrive(row, now_ms), redrive_no=row.redrive_no)
+
+
+def keep_theirs(row: Row) -> Row:
+    """A person lets the CRM's win: nothing is sent. The next change asks again."""
+    if not asks_to_overwrite(row):
+        raise IllegalMove(f"no such question is open: {row.state}")
+    return replace(row, state="cancelled", reason="kept_theirs")
 
 
 def redrive(row: Row, now_ms: int) -> Row:

@@ -52,6 +52,8 @@ class Fact(StrEnum):
     NO_LOOKUP = "no_lookup"
     MAPPED_ELSEWHERE = "mapped_elsewhere"
     NEEDS_MISSING = "needs_missing"
+    # A read before an update: people changed the record there.
+    CHANGED_AT_PROVIDER = "changed_at_provider"
     # It is given to a person, and who that is in this CRM is not known yet; no request was made.
     AGENT_UNMAPPED = "agent_unmapped"
 
@@ -131,6 +133,7 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.NO_LOOKUP: Verdict(_ASK, "no_look_up"),
     Fact.MAPPED_ELSEWHERE: Verdict(_ASK, "mapped_elsewhere", Doubt.CLEAR),
     Fact.NEEDS_MISSING: Verdict(_ASK, "needs_missing"),
+    Fact.CHANGED_AT_PROVIDER: Verdict(_ASK, "changed_at_provider"),
     Fact.AGENT_UNMAPPED: Verdict(_WAIT, "agent_unmapped", refund=True, due=Due.UNTIL),
 }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from integrations.engine import settling, states
 from integrations.engine.claims import columns_of, row_of
@@ -24,6 +24,16 @@ from .audit import Who
 
 def _locked(operation_id: int) -> Operation:
     return Operation.objects.select_for_update().get(pk=operation_id)
+
+
+def _ref_of(operation: Operation) -> QuerySet[ExternalRef]:
+    """The link of what the operation is about."""
+    return ExternalRef.objects.filter(
+        connection_id=operation.connection_id,
+        entity_type=operation.entity_type,
+        entity_id=operation.entity_id,
+        resource=KINDS[operation.kind].resource,
+    )
 
 
 def _write(operation: Operation, new: states.Row, verb: str, who: Who) -> Operation:
@@ -95,7 +105,12 @@ def answer_arrived(operation_id: int, external_id: str, who: Who) -> Operation:
         entity_type=operation.entity_type,
         entity_id=operation.entity_id,
         resource=resource,
-        defaults={"external_id": external_id.strip(), "acked_digest": None, "acked_version": operation.version},
+        defaults={
+            "external_id": external_id.strip(),
+            "acked_digest": None,
+            "acked_body": None,
+            "acked_version": operation.version,
+        },
     )
     return _write(operation, states.answer_arrived(row), "answer_arrived", replace(who, reason=external_id.strip()))
 
@@ -107,8 +122,32 @@ def answer_not_arrived(operation_id: int, who: Who) -> Operation:
     row = row_of(operation)
     if row.state != "needs_person":
         return operation
+    _ref_of(operation).update(acked_body=None)  # what is there was never read: nothing to compare with
     new = states.answer_not_arrived(row, db_now())
     return _write(operation, new, "answer_not_arrived", who)
+
+
+@transaction.atomic
+def send_ours(operation_id: int, who: Who) -> Operation:
+    """The record was changed in the CRM: ours is written over it. Nothing happens when this is not asked (any more)."""
+    operation = _locked(operation_id)
+    row = row_of(operation)
+    if not states.asks_to_overwrite(row):
+        return operation
+    # Without what was acknowledged nothing is compared, and ours is sent even if it equals what we wrote before.
+    _ref_of(operation).update(acked_body=None, acked_digest=None)
+    return _write(operation, states.send_ours(row, db_now()), "send_ours", who)
+
+
+@transaction.atomic
+def keep_theirs(operation_id: int, who: Who) -> Operation:
+    """The record was changed in the CRM and stays as it is there; our next change of it asks again."""
+    operation = _locked(operation_id)
+    row = row_of(operation)
+    if not states.asks_to_overwrite(row):
+        return operation
+    _ref_of(operation).update(acked_digest=None)
+    return _write(operation, states.keep_theirs(row), "keep_theirs", who)
 
 
 @transaction.atomic

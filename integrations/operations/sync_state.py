@@ -116,9 +116,9 @@ def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> 
     if operation is None:
         return _unplanned(cell)
     if operation.state == "needs_person":
-        return Line(
-            Tone.PERSON, "Needs a person", _and(wording.question(operation.reason), operation.message), operation.id
-        )
+        text = _and(wording.question(operation.reason), operation.message)
+        verbs = wording.decision(operation.state, operation.reason)
+        return Line(Tone.PERSON, "Needs a person", text, operation.id, verbs=verbs)
     if operation.state == "leased":
         return _leased(operation, now_ms, zone)
     if operation.state in CLAIMABLE:
@@ -196,6 +196,8 @@ def _ended(cell: Cell, operation: OperationFacts) -> Line:
         return Line(Tone.NOT_SENT, "Ignored by the CRM", text + there, operation.id)
     if operation.state == "cancelled" and operation.reason == "left_out":
         return Line(Tone.NOT_SENT, "Left out", ("" if cell.included else cell.route) + there, operation.id)
+    if operation.state == "cancelled" and operation.reason == "kept_theirs":
+        return Line(Tone.NOT_SENT, "Kept as the CRM shows it", f"Our next change asks again.{there}", operation.id)
     if operation.state == "cancelled":
         return Line(Tone.NOT_SENT, "Stopped by a person", f"Retry the operation to send it.{there}", operation.id)
     if operation.state == "superseded":

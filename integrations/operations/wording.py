@@ -15,6 +15,7 @@ REASONS = {
     "attempts_used_up": "Every try failed",
     "auth_needed": "The CRM refused our sign-in",
     "by_person": "Stopped by a person",
+    "changed_at_provider": "The record was changed in the CRM since we last wrote it",
     "circuit_open": "The CRM is not answering properly; sending pauses so that it can recover",
     "connect_refused": "The CRM could not be reached",
     "day_used": "The CRM's limit for a day is used up",
@@ -23,6 +24,7 @@ REASONS = {
     "gate_cold": "Counting the CRM's limits starts anew after Redis forgot",
     "gone_at_provider": "The record was deleted in the CRM",
     "ignored_by_provider": "The CRM answered, but did nothing",
+    "kept_theirs": "A person kept what the CRM shows",
     "left_out": "Left out of this CRM",
     "local_network": "Our own network or name look-up failed",
     "look_up_failed": "Looking the record up in the CRM failed",
@@ -72,6 +74,7 @@ KINDS = {
 
 QUESTIONS = {
     "two_matches": "Which record in the CRM is this one? Delete the double there, then retry, or give its id.",
+    "changed_at_provider": "It was changed in the CRM since we last wrote it. Send ours over it, or keep theirs?",
     "mapped_elsewhere": "Is this the same person as another of our buyers? Part them in the CRM, then retry.",
     "no_look_up": "Did it arrive in the CRM? Look there and answer.",
     "attempts_used_up": "Did it arrive in the CRM? It could not be looked up: look there and answer.",
@@ -89,7 +92,7 @@ REMEDIES = {
 REMEDY = "Read the message, mend its cause, then retry."
 
 # Reasons of an operation that a person's "yes, it arrived" or "no, it did not" settles.
-_OTHER_REMEDY = frozenset({"mapped_elsewhere", "needs_missing"})
+_OTHER_REMEDY = frozenset({"changed_at_provider", "mapped_elsewhere", "needs_missing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +147,28 @@ LEAVE_OUT = Verb(
     ("It is kept out of this CRM from now on, with a reason; you can take it back on the connection's page.",),
     danger=True,
 )
-VERBS = {verb.slug: verb for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT)}
+SEND_OURS = Verb(
+    "send-ours",
+    "Send ours",
+    ("Our record, as it is now, is written over what was changed in the CRM.",),
+    danger=True,
+)
+KEEP_THEIRS = Verb(
+    "keep-theirs",
+    "Keep theirs",
+    ("Nothing is sent; the CRM keeps what was changed there.", "The next change of our record asks again."),
+)
+VERBS = {
+    verb.slug: verb for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT, SEND_OURS, KEEP_THEIRS)
+}
 
 
 def decision(state: str, reason: str) -> tuple[Verb, ...]:
     """The only ways on where a person must choose between two; empty elsewhere."""
     if (state, reason) == ("dead", "gone_at_provider"):
         return (RECREATE, LEAVE_OUT)
+    if (state, reason) == ("needs_person", "changed_at_provider"):
+        return (SEND_OURS, KEEP_THEIRS)
     return ()
 
 

@@ -25,6 +25,7 @@ from integrations.providers.base import (
     Understood,
     Wanted,
 )
+from integrations.providers.comparing import different
 from integrations.providers.phrasing import tag
 
 from .answers import CONTACTS, check, id_of, not_understood, object_of, rows_of, understood
@@ -59,6 +60,19 @@ class _Activity:
         if len(ids) > 1:
             return Ambiguous(ids)
         return Found(ids[0], feedback_words.same_text(self.owned, wanted, ours[0])) if ids else NotFound()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What an edit sends, a read shows."""
+        return self.owned
+
+    def current(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Mapping[str, Any]:
+        """The linked record. Raises Gone."""
+        return self._fetch(exchange, wanted, ref.external_id or "")[0]
+
+    def differs(self, body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Pure."""
+        return different(body, record, self.owned)
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Understood:
         """POST, or PUT of the fields we own. What is not wanted any more but stands is confirmed and left as it is."""

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.providers.base import ContactFacts, ShowingFacts
+from integrations.providers.comparing import different
 from integrations.providers.likeness import Likeness, Person, person, same_user
 from integrations.providers.likeness import likeness as alike
 from integrations.providers.phrasing import address, one_line, showing_title, tag, untagged
@@ -93,6 +94,17 @@ def title(showing: ShowingFacts, marker: str) -> str:
 def likeness(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Likeness:
     """Whether their contact is the person of our CreateContactDto; it was found by e-mail or by phone."""
     return alike(_person(ours), _person(theirs))
+
+
+APPOINTMENT_FIELDS = (
+    "title", "address", "startTime", "endTime", "appointmentStatus", "calendarId", "assignedUserId",
+)  # fmt: skip
+"""What we own of an appointment, as GET /calendars/events/appointments/{id} shows it."""
+
+
+def appointment_differs(body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of ours that their appointment shows otherwise."""
+    return different(body, record, APPOINTMENT_FIELDS, times=("startTime", "endTime"))
 
 
 def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | None:

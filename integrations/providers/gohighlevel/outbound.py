@@ -137,6 +137,7 @@ class AppointmentSync:
 
     name = "appointment.sync"
     resource = "appointment"
+    compared = mapping.APPOINTMENT_FIELDS
     settle_s = 5.0
     look_first = False
     has_lookup = True
@@ -162,13 +163,7 @@ class AppointmentSync:
     ) -> Lookup:
         """The stored id, else the marker among the titles of the person's appointments. Raises Gone."""
         if ref.external_id:
-            path = f"/calendars/events/appointments/{quote(ref.external_id, safe='')}"
-            response = exchange.read("GET", path, headers=CALENDARS)
-            check(response, linked=True)
-            event = object_of(response, "event")
-            if id_of(event) != ref.external_id:
-                raise not_understood(response)
-            return Found(ref.external_id, mapping.same_appointment(wanted.body, event))
+            return Found(ref.external_id, mapping.same_appointment(wanted.body, self.current(exchange, wanted, ref)))
         path = f"/contacts/{quote(needs['contact'], safe='')}/appointments"
         response = exchange.read("GET", path, headers=CONTACTS)
         check(response)
@@ -179,6 +174,20 @@ class AppointmentSync:
         if len(ids) > 1:
             return Ambiguous(ids)
         return Found(ids[0], mapping.same_appointment(wanted.body, ours[0])) if ids else NotFound()
+
+    def current(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Mapping[str, Any]:
+        """GET of the linked appointment. Raises Gone."""
+        path = f"/calendars/events/appointments/{quote(ref.external_id or '', safe='')}"
+        response = exchange.read("GET", path, headers=CALENDARS)
+        check(response, linked=True)
+        event = object_of(response, "event")
+        if id_of(event) != ref.external_id:
+            raise not_understood(response)
+        return event
+
+    def differs(self, body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Pure."""
+        return mapping.appointment_differs(body, record)
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Understood:
         """POST, or PUT of the whole appointment under the stored id; cancelling is a PUT with that status.

@@ -24,6 +24,7 @@ from integrations.providers.base import (
     Understood,
     Wanted,
 )
+from integrations.providers.comparing import different
 from integrations.providers.phrasing import untagged
 
 from . import mapping
@@ -66,6 +67,19 @@ class _Activity:
         if len(ours) > 1:
             return Ambiguous(sorted(record["id"] for record in ours))
         return Found(ours[0]["id"], feedback_words.same_text(self.owned, wanted, ours[0])) if ours else NotFound()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """What an edit sends, a read shows."""
+        return self.owned
+
+    def current(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Mapping[str, Any]:
+        """The linked record. Raises Gone."""
+        return self._fetch(Calls(exchange, self._clocks), ref.external_id or "")[0]
+
+    def differs(self, body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Pure."""
+        return different(body, record, self.owned)
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Understood:
         """POST, or PUT of the fields we own. What is not wanted any more but stands is confirmed and left as it is."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from integrations.providers.base import ContactFacts, ShowingFacts
+from integrations.providers.comparing import different
 from integrations.providers.likeness import Person, folded, person, same_user
 from integrations.providers.phrasing import address, one_line, showing_title, tag, untagged
 
@@ -138,6 +139,15 @@ def marker_keys(text: object) -> tuple[str, ...]:
 def marker_key(marker: str) -> str:
     """What a marker is filed under."""
     return f"marker:{marker}"
+
+
+APPOINTMENT_FIELDS = ("personId", "title", "location", "description", "startsAt", "endsAt", "userId")
+"""What we own of an appointment, as GET /appointments/{id} shows it; no read returns an outcome."""
+
+
+def appointment_differs(body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of ours that their appointment shows otherwise."""
+    return different(body, record, APPOINTMENT_FIELDS, times=("startsAt", "endsAt"))
 
 
 def same_appointment(body: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool | None:

@@ -147,6 +147,7 @@ class AppointmentSync:
 
     name = "appointment.sync"
     resource = "appointment"
+    compared = mapping.APPOINTMENT_FIELDS
     settle_s = SETTLE_S
     look_first = False
     has_lookup = True
@@ -177,6 +178,15 @@ class AppointmentSync:
         if len(ours) > 1:
             return Ambiguous(sorted(record["id"] for record in ours))
         return Found(ours[0]["id"], self._same(wanted, ours[0])) if ours else NotFound()
+
+    def current(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Mapping[str, Any]:
+        """The linked appointment. Raises RolloutGoneError."""
+        path = record_path(APPOINTMENTS.path, ref.external_id or "")
+        return record_of(Calls(exchange, self._clocks).get(path, linked=True))
+
+    def differs(self, body: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Pure."""
+        return mapping.appointment_differs(body, record)
 
     def write(self, exchange: Exchange, wanted: Wanted, ref: RefFacts) -> Written:
         """POST, PUT of the whole appointment under the stored id, or DELETE of what should not stand."""

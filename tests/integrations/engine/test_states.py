@@ -77,7 +77,15 @@ def worker_moves(world: World, index: int) -> list[World]:
         back = settle(world, index, Fact.GATE_RATE, sent=False)
         if not states.must_look_first(row) and holds:
             left_out = settle(world, index, Fact.LEFT_OUT, sent=False)
-            return [back, left_out, world.with_worker(index, replace(worker, phase="looked")), _dies(world, index)]
+            # A read before an update shows that people changed the record there.
+            asks = settle(world, index, Fact.CHANGED_AT_PROVIDER, sent=False)
+            return [
+                back,
+                left_out,
+                asks,
+                world.with_worker(index, replace(worker, phase="looked")),
+                _dies(world, index),
+            ]
         if holds:
             # The record was left out meanwhile: it ends only where the look-up does not find it.
             out = [] if world.there else [settle(world, index, Fact.LEFT_OUT, sent=False)]
@@ -129,7 +137,13 @@ def other_moves(world: World) -> list[World]:
             moves.append(replace(world, row=states.recover(row, LEASE_MS, settled_at_ms=0)))
     if world.people < 1:
         asked = replace(world, people=world.people + 1)
-        for move in (lambda: states.redrive(row, 0), lambda: states.cancel(row), lambda: states.leave_out(row)):
+        for move in (
+            lambda: states.redrive(row, 0),
+            lambda: states.cancel(row),
+            lambda: states.leave_out(row),
+            lambda: states.send_ours(row, 0),
+            lambda: states.keep_theirs(row),
+        ):
             try:
                 moves.append(replace(asked, row=replace(move(), due_ms=0)))
             except IllegalMove:
@@ -256,6 +270,29 @@ def test_a_blocked_row_cannot_be_claimed() -> None:
 def test_a_row_in_doubt_cannot_be_superseded() -> None:
     with pytest.raises(IllegalMove):
         states.supersede(replace(Row(), state="retryable", in_doubt=True))
+
+
+ASKS = replace(Row(), state="needs_person", reason="changed_at_provider", attempts=1)
+
+
+def test_whose_values_win_is_a_persons_to_say() -> None:
+    assert states.send_ours(ASKS, 7).state == "pending"
+    kept = states.keep_theirs(ASKS)
+    assert (kept.state, kept.reason) == ("cancelled", "kept_theirs")
+    assert states.supersede(ASKS).state == "superseded"
+
+
+@pytest.mark.parametrize("row", [Row(), replace(ASKS, reason="two_matches"), replace(ASKS, in_doubt=True)])
+def test_without_that_question_neither_wins(row: Row) -> None:
+    for move in (lambda: states.send_ours(row, 0), lambda: states.keep_theirs(row)):
+        with pytest.raises(IllegalMove):
+            move()
+
+
+@pytest.mark.parametrize("state", ["leased", "succeeded", "unknown", "cancelled"])
+def test_what_is_in_hand_or_ended_cannot_be_left_out(state: str) -> None:
+    with pytest.raises(IllegalMove):
+        states.leave_out(replace(Row(), state=state, in_doubt=state == "unknown"))
 
 
 def test_a_row_in_doubt_cannot_be_cancelled() -> None:
