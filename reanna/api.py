@@ -7,10 +7,21 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from integrations.api.base import NoSuchAddress
+from integrations.api.connections import Connections
+from integrations.api.feedback import Answers
+from integrations.api.operations import Operations
+from integrations.api.people import Agents, Contacts
+from integrations.api.sync import SyncState
 from integrations.api.tours import Tours
 
 router = SimpleRouter(trailing_slash=False)
 router.register("tours", Tours, basename="tours")
+router.register("feedback", Answers, basename="feedback")
+router.register("contacts", Contacts, basename="contacts")
+router.register("agents", Agents, basename="agents")
+router.register("connections", Connections, basename="connections")
+router.register("operations", Operations, basename="operations")
+router.register("sync-state", SyncState, basename="sync-state")
 
 OPEN_TO_ALL = {"authentication_classes": (), "permission_classes": ()}
 

@@ -136,11 +136,15 @@ class Endpoint(GenericViewSet[Any]):
         return taken(serializer, self.request.data)
 
     def reason(self, data: Mapping[str, Any]) -> str:
-        """Why, for the audit trail. Raises a Django ValidationError naming the field."""
+        """Why, for the audit trail. Raises a 400 naming it."""
+        return self.text("reason", data.get("reason"), 200)
+
+    def text(self, name: str, value: Any, longest: int) -> str:
+        """A text that no model describes. Raises a 400 naming it."""
         try:
-            return clean_text(data.get("reason"), 200)
+            return clean_text(value, longest)
         except ValidationError as error:
-            raise refused("reason", " ".join(error.messages)) from None
+            raise refused(name, " ".join(error.messages)) from None
 
     def tag(self, record: Any) -> str:
         """What changes whenever the record does; becomes its ETag."""

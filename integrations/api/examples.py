@@ -35,4 +35,40 @@ NEW_TOUR = OpenApiExample(
         ],
     },
 )
+CHANGED_TOUR = OpenApiExample(
+    "Another title, and a stop's city",
+    request_only=True,
+    value={"title": "One home in Davis", "stops": [{"sequence": 1, "city": "Davis"}]},
+)
 CONFIRM = OpenApiExample("Confirm", request_only=True, value={"status": "confirmed", "reason": "The owner agreed"})
+NEW_CONTACT = OpenApiExample(
+    "A buyer",
+    request_only=True,
+    value={"first_name": "Bea", "last_name": "Lopez", "email": "bea.lopez@mail.example", "phone": "+19165550123"},
+)
+NEW_FEEDBACK = OpenApiExample(
+    "A buyer wants to see it again",
+    request_only=True,
+    value={
+        "stop_id": "1",
+        "author_role": "buyer",
+        "submitted_at": "2031-09-15T18:05",
+        "interest_level": "very_interested",
+        "overall_rating": 5,
+        "second_showing": "yes",
+        "likes": ["Light", "Garden"],
+        "comments": "We would like to come back on Saturday.",
+    },
+)
+NEW_CONNECTION = OpenApiExample(
+    "GoHighLevel for the whole brokerage",
+    request_only=True,
+    value={
+        "provider": "gohighlevel",
+        "label": "GoHighLevel, head office",
+        "scope": "brokerage",
+        "config": {"location_id": "ve9EPM428h8vShlRW1KT", "calendar_id": "CVokAlI8fgw4WYWoCtQz"},
+        "secrets": {"token": "pit-1111-2222"},
+    },
+)
+ARRIVED = OpenApiExample("It is there", request_only=True, value={"external_id": "appt_8Zq"})

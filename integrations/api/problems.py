@@ -109,7 +109,7 @@ class Handler(ExceptionHandler):
         errors = flatten_errors(exc.detail)
         status = exc.status_code
         named = isinstance(exc, exceptions.ValidationError)
-        slug = "invalid" if named else (errors[0].code if errors else "error")
+        slug = "invalid" if named else ((errors[0].code or "error") if errors else "error")
         return problem(
             status=status,
             slug=slug,
@@ -117,7 +117,7 @@ class Handler(ExceptionHandler):
             instance=getattr(request, "path", ""),
             request_id=getattr(getattr(request, "_request", request), "api_request_id", ""),
             errors=[
-                {"field": error.attr or None, "code": error.code, "message": error.detail}
+                {"field": error.attr or None, "code": error.code or "invalid", "message": error.detail}
                 for error in (errors if named else [])
             ],
         )

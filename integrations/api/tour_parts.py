@@ -14,7 +14,7 @@ from rest_framework import serializers
 from integrations.models import Agent, AppointmentStatus, Contact, Outcome, Tour, TourStop
 from integrations.operations.validation import ContactInput, StopInput, TourInput, clean_contact, clean_stop, clean_tour
 
-from .examples import NEW_TOUR
+from .examples import CHANGED_TOUR, CONFIRM, NEW_TOUR
 from .fields import Given, Id, Instant, Moment, Shown, Zoned
 from .problems import Errors, invalid, renamed
 
@@ -122,6 +122,7 @@ class TourGiven(Given):
         fields = ("reference", *TOUR_FIELDS, "agent", "buyer", "further_buyers", "stops")
 
 
+@extend_schema_serializer(examples=[CHANGED_TOUR])
 class TourChanged(TourGiven):
     """What of a tour is to change. Stops are named by `sequence`; those not spoken of stay."""
 
@@ -136,6 +137,7 @@ class WhyGiven(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, max_length=200, allow_blank=True)
 
 
+@extend_schema_serializer(examples=[CONFIRM])
 class StopStatusGiven(WhyGiven):
     """Another status."""
 

@@ -25,6 +25,7 @@ from integrations.tasks import ring_after_commit
 from . import audit, unmapped
 from .audit import Changes
 from .people import changes_of
+from .refusals import Stale
 from .routes import RoutingFacts, follow, regive
 from .values import clean_text, clean_value
 
@@ -96,16 +97,26 @@ def create_connection(
 
 
 def update_connection(
-    connection_id: int, data: Data, *, actor: str, via: str, reason: str = "", forget_secrets: Sequence[str] = ()
+    connection_id: int,
+    data: Data,
+    *,
+    actor: str,
+    via: str,
+    reason: str = "",
+    forget_secrets: Sequence[str] = (),
+    seen_at: datetime | None = None,
 ) -> bool:
     """Change what is given; whether anything was. Secrets: blank keeps, `forget_secrets` names those to remove.
 
     New secrets end a state of `auth_needed`. Tours that the change brings in are planned, those it leaves out are
     cancelled at the CRM. `assigns`: on, the upcoming showings are given to their agents' users; off, what waits for a
-    user is sent without one. Raises ValidationError naming each field, Connection.DoesNotExist.
+    user is sent without one. Raises ValidationError naming each field, Connection.DoesNotExist; Stale
+    when it last changed at another time than `seen_at`.
     """
     with transaction.atomic():
         connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
+        if seen_at is not None and connection.updated_at != seen_at:
+            raise Stale
         before = RoutingFacts.of(connection)
         manifest = _manifest(connection.provider)
         cleaned = _Cleaned(manifest, data, connection, new=False)

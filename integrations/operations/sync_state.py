@@ -27,6 +27,10 @@ class Tone(StrEnum):
     NOT_SENT = "not_sent"
 
 
+TONES = tuple((tone.value, tone.value) for tone in Tone)
+"""As choices."""
+
+
 @dataclass(frozen=True, slots=True)
 class OperationFacts:
     """What counts of an operation. Times in Unix milliseconds."""

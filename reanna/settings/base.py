@@ -213,6 +213,9 @@ SPECTACULAR_SETTINGS = {
         "TourStatus": "integrations.models.TourStatus",
         "AppointmentStatus": "integrations.models.AppointmentStatus",
         "Outcome": "integrations.models.Outcome",
+        "OperationState": "integrations.models.State",
+        "ConnectionState": "integrations.models.ConnectionState",
+        "SyncState": "integrations.operations.sync_state.TONES",
     },
 }
 

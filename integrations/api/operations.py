@@ -1,0 +1,228 @@
+"""/api/operations: what is sent, what waits and why, and what a person may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import django_filters
+from django.core.exceptions import ValidationError
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer, extend_schema_view
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from integrations.engine.kinds import KINDS
+from integrations.models import OPEN, Attempt, Connection, Operation, OperationDependency, State
+from integrations.operations import operation_state, operations, wording
+
+from .base import Endpoint
+from .examples import ARRIVED
+from .fields import Id, Instant, Millis, Shown
+from .lists import Filters, IdFilter, Pages, TextFilter
+from .problems import Conflict, invalid, renamed
+from .tour_parts import WhyGiven
+
+_VERBS = (wording.RETRY, wording.CANCEL, wording.ARRIVED, wording.NOT_ARRIVED, wording.SKIP, wording.RECREATE)
+MOST_TRIES = 100
+
+
+class TryShown(Shown):
+    """One try. `outcome` is empty while its answer is awaited; `request_id` is the CRM's."""
+
+    number = serializers.IntegerField(source="token")
+    started_at = Millis(source="started_ms")
+    sent_at = Millis(source="sent_ms")
+    ended_at = Millis(source="ended_ms")
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "number", "version", "calls", "started_at", "sent_at", "ended_at", "outcome", "status", "request_id",
+            "message",
+        )  # fmt: skip
+
+
+class OperationShown(Shown):
+    """One effect on a CRM. `due_at`: not before then; `actions`: what a person may do, each an address below it."""
+
+    connection_id = Id()
+    connection_label = serializers.CharField(source="connection.label")
+    entity_id = Id()
+    state_words = serializers.SerializerMethodField()
+    reason_words = serializers.SerializerMethodField()
+    blocked_by = serializers.SerializerMethodField()
+    due_at = Millis(source="due_ms")
+    sent_at = Millis(source="sent_ms")
+    settled_at = Millis(source="settled_ms")
+    actions = serializers.SerializerMethodField()
+    created_at = Instant()
+    updated_at = Instant()
+
+    class Meta:
+        model = Operation
+        fields = (
+            "id", "kind", "connection_id", "connection_label", "entity_type", "entity_id", "version", "state",
+            "state_words", "reason", "reason_words", "message", "in_doubt", "cancel_requested", "attempts",
+            "blocked_by", "due_at", "sent_at", "settled_at", "actions", "created_at", "updated_at",
+        )  # fmt: skip
+
+    @extend_schema_field({"type": "string"})
+    def get_state_words(self, operation: Operation) -> str:
+        """The state as staff read it."""
+        return wording.state(operation.state)
+
+    @extend_schema_field({"type": "string"})
+    def get_reason_words(self, operation: Operation) -> str:
+        """The reason as staff read it."""
+        return wording.reason(operation.reason)
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_blocked_by(self, operation: Operation) -> list[str]:
+        """The operations it waits for."""
+        return [str(edge.needs_id) for edge in operation.dependencies.all()]
+
+    @extend_schema_field({"type": "array", "items": {"type": "string", "enum": [verb.slug for verb in _VERBS]}})
+    def get_actions(self, operation: Operation) -> list[str]:
+        """What applies to it now."""
+        return [verb.slug for verb in _allowed(operation) if verb in _VERBS]
+
+
+class OperationStory(OperationShown):
+    """One operation with its newest tries."""
+
+    tries = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Operation
+        fields = (*OperationShown.Meta.fields, "tries")
+
+    @extend_schema_field(TryShown(many=True))
+    def get_tries(self, operation: Operation) -> Any:
+        """Newest first."""
+        return TryShown(operation.tries.order_by("-id")[:MOST_TRIES], many=True).data
+
+
+@extend_schema_serializer(examples=[ARRIVED])
+class ArrivedGiven(serializers.Serializer[Any]):
+    """The answer to "did it arrive?"."""
+
+    external_id = serializers.CharField(max_length=120, help_text="The record's id in the CRM.")
+
+
+class OperationFilters(django_filters.FilterSet):
+    """Filters of the list."""
+
+    state = django_filters.ChoiceFilter(choices=[("open", "open"), *State.choices], method="in_state")
+    connection = IdFilter(field_name="connection_id")
+    kind = django_filters.ChoiceFilter(choices=[(kind, kind) for kind in KINDS])
+    reason = TextFilter(field_name="reason")
+    entity_type = TextFilter(field_name="entity_type")
+    entity_id = IdFilter(field_name="entity_id")
+
+    class Meta:
+        model = Operation
+        fields: ClassVar[list[str]] = []
+
+    def in_state(self, rows: QuerySet[Operation], _name: str, value: str) -> QuerySet[Operation]:
+        return rows.filter(state__in=OPEN) if value == "open" else rows.filter(state=value)
+
+
+def _all() -> QuerySet[Operation]:
+    edges = OperationDependency.objects.filter(settled=False).select_related("needs").order_by("id")
+    labels = Connection.objects.only("label")
+    rows: QuerySet[Operation] = Operation.objects.prefetch_related(
+        Prefetch("connection", queryset=labels), Prefetch("dependencies", queryset=edges)
+    )
+    return rows
+
+
+def _allowed(operation: Operation) -> list[wording.Verb]:
+    return operation_state.allowed(operation, [edge.needs.state for edge in operation.dependencies.all()])
+
+
+@extend_schema_view(list=extend_schema(description="Operations, newest first."))
+class Operations(ListModelMixin, Endpoint):
+    """What is sent to the CRMs. They come from changes of tours, buyers and feedback; nobody makes one."""
+
+    scopes = {
+        "list": "operations:read",
+        "retrieve": "operations:read",
+        "retry": "operations:act",
+        "cancel": "operations:act",
+        "arrived": "operations:act",
+        "not_arrived": "operations:act",
+        "skip": "operations:act",
+        "recreate": "operations:act",
+    }
+    queryset = _all()
+    serializer_class = OperationShown
+    pagination_class = Pages
+    filter_backends = (Filters,)
+    filterset_class = OperationFilters
+
+    def tag(self, record: Any) -> str:
+        """Every claim and every settling raises `token` or changes the state."""
+        return f"{record.pk} {record.token} {record.state} {record.updated_at.isoformat()} {record.blockers}"
+
+    @extend_schema(responses=OperationStory, description="One operation with its tries.")
+    def retrieve(self, request: Request, pk: str) -> Response:
+        return self._told(self.get_object())
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.RETRY.says))
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        return self._why(wording.RETRY, operations.retry, pk)
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.CANCEL.says))
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        return self._why(wording.CANCEL, operations.cancel, pk)
+
+    @extend_schema(request=ArrivedGiven, responses=OperationStory, description=" ".join(wording.ARRIVED.says))
+    @action(detail=True, methods=["post"])
+    def arrived(self, request: Request, pk: str) -> Response:
+        given = self.body(ArrivedGiven).get("external_id")
+        external_id = self.text("external_id", given, 120)
+        if not external_id:
+            raise invalid({"external_id": ["Give the record's id in the CRM."]}, "required")
+        return self._do(wording.ARRIVED, pk, lambda found: operations.answer_arrived(found, external_id, self.who()))
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.NOT_ARRIVED.says))
+    @action(detail=True, methods=["post"], url_path="not-arrived")
+    def not_arrived(self, request: Request, pk: str) -> Response:
+        return self._why(wording.NOT_ARRIVED, operations.answer_not_arrived, pk)
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.SKIP.says))
+    @action(detail=True, methods=["post"])
+    def skip(self, request: Request, pk: str) -> Response:
+        return self._why(wording.SKIP, operations.skip_predecessors, pk)
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.RECREATE.says))
+    @action(detail=True, methods=["post"])
+    def recreate(self, request: Request, pk: str) -> Response:
+        return self._why(wording.RECREATE, operations.recreate, pk)
+
+    def _why(self, verb: wording.Verb, act: Callable[..., Operation], pk: str) -> Response:
+        by = self.who(self.reason(self.body(WhyGiven)))
+        return self._do(verb, pk, lambda found: act(found, by))
+
+    def _do(self, verb: wording.Verb, pk: str, act: Callable[[int], Operation]) -> Response:
+        operation = _all().get(pk=int(pk))
+        if verb not in _allowed(operation):
+            now = wording.state(operation.state).lower()
+            raise Conflict(f"“{verb.label}” does not apply: the operation is “{now}” now.", "not_now")
+        try:
+            act(operation.pk)
+        except ValidationError as error:
+            if not hasattr(error, "error_dict"):
+                raise
+            raise invalid(renamed(error, {})) from None
+        return self._told(_all().get(pk=operation.pk))
+
+    def _told(self, operation: Operation) -> Response:
+        data = OperationStory(operation, context=self.get_serializer_context()).data
+        return Response(data, headers={"ETag": self.etag(operation)})
