@@ -202,7 +202,7 @@ class Stack:
 
     def last_seq(self) -> int:
         """The number of the newest journal entry."""
-        found: int = json.loads(self._ask("GET", "/_sandbox/health"))["journal_seq"]
+        found: int = json.loads(self.sandbox("GET", "/_sandbox/health"))["journal_seq"]
         return found
 
     def fault(self, kind: str, *, provider: str = "gohighlevel", **options: Any) -> None:
@@ -210,17 +210,18 @@ class Stack:
         script: dict[str, Any] = {
             name: options.pop(name) for name in ("match", "times", "after", "for_seconds") if name in options
         }
-        self._ask("POST", "/_sandbox/faults", script | {"provider": provider, "fault": {"kind": kind, **options}})
+        self.sandbox("POST", "/_sandbox/faults", script | {"provider": provider, "fault": {"kind": kind, **options}})
 
     def clear_faults(self) -> None:
         """Take every fault back."""
-        self._ask("DELETE", "/_sandbox/faults")
+        self.sandbox("DELETE", "/_sandbox/faults")
 
     def await_request(self, holds: Callable[[Row], bool], *, since: int, within_s: float) -> None:
         """Wait until the journal has a request of which `holds` is true."""
         assert eventually(lambda: any(holds(row) for row in self.journal(since)), within_s), self.journal(since)
 
-    def _ask(self, method: str, path: str, document: object = None) -> str:
+    def sandbox(self, method: str, path: str, document: object = None) -> str:
+        """Ask the sandbox's own pages for something."""
         body = None if document is None else json.dumps(document).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.sandbox_url + path, body, headers, method=method)  # noqa: S310  our own
