@@ -38,6 +38,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,  # ours is the audit trail, linked from each page
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _request: static("integrations/admin.css")],
+    "SCRIPTS": [lambda _request: static("integrations/labels.js")],
     "BORDER_RADIUS": "6px",
     "COLORS": {
         "primary": {
