@@ -1,14 +1,27 @@
 // Gives the boxes that select2 draws the name of the field they stand for; it names them after nothing.
 "use strict";
-window.addEventListener("load", () => {
-  for (const select of document.querySelectorAll("select.admin-autocomplete")) {
-    const label = document.querySelector(`label[for="${select.id}"]`);
-    const box = select.parentElement.querySelector(`.select2-container`);
-    const name = label ? label.textContent.replace(/[*:\s]+$/, "").trim() : select.getAttribute("aria-label") || "Filter";
-    if (!box) continue;
-    for (const part of box.querySelectorAll("[role=combobox], [role=textbox], [role=searchbox], input")) {
+{
+  const PARTS = "[role=combobox], [role=textbox], [role=searchbox], input";
+
+  const nameOf = (select) => {
+    const label = select && document.querySelector(`label[for="${select.id}"]`);
+    return label ? label.textContent.replace(/[*:\s]+$/, "").trim() : "Search";
+  };
+
+  const give = (box) => {
+    const select = box.previousElementSibling;
+    const name = nameOf(select && select.matches("select") ? select : null);
+    for (const part of box.querySelectorAll(PARTS)) {
       part.removeAttribute("aria-labelledby");
       part.setAttribute("aria-label", name);
     }
-  }
-});
+  };
+
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      for (const node of change.addedNodes) {
+        if (node.nodeType === Node.ELEMENT_NODE && node.matches(".select2-container")) give(node);
+      }
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+}
