@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 from tests.rollout_client import RolloutCrm, good_claims, signed
 from tests.sandbox_server import ROLLOUT_SECRET, SandboxServer
-
-NOW = time.time()
 
 
 def test_a_good_token_with_its_credential_is_let_in(rollout: RolloutCrm, sandbox: SandboxServer) -> None:
@@ -22,25 +21,27 @@ def test_a_good_token_with_its_credential_is_let_in(rollout: RolloutCrm, sandbox
 @pytest.mark.parametrize(
     ("token", "why"),
     [
-        (signed(good_claims(exp=NOW - 1)), "it has expired"),
-        (signed(good_claims(exp=NOW + 3700)), "it expires more than an hour from now"),
-        (signed(good_claims(), "another-secret"), "its signature is wrong"),
-        (signed(good_claims(), header={"alg": "HS256"}), "its algorithm is not HS512"),
-        (signed(good_claims(), header={"alg": "none"}), "its algorithm is not HS512"),
-        (signed(good_claims(iss="nobody")), "its issuer is unknown"),
-        (signed(good_claims(iss=None)), "its claim iss is missing"),
-        (signed(good_claims(sub=None)), "its claim sub is missing"),
-        (signed(good_claims(iat=None)), "its claim iat is missing"),
-        (signed(good_claims(exp=None)), "its claim exp is missing"),
-        (signed(good_claims(exp=True)), "its claim exp is missing"),
-        (signed(good_claims()).rsplit(".", 1)[0], "it does not have three parts"),
-        (signed(good_claims()).rsplit(".", 1)[0] + ".!", "its signature is not base64url"),
-        ("a.b.c", "its header is not base64url"),
-        ("W10.W10.W10", "its header is not a JSON object"),
+        (lambda: signed(good_claims(exp=time.time() - 1)), "it has expired"),
+        (lambda: signed(good_claims(exp=time.time() + 3700)), "it expires more than an hour from now"),
+        (lambda: signed(good_claims(), "another-secret"), "its signature is wrong"),
+        (lambda: signed(good_claims(), header={"alg": "HS256"}), "its algorithm is not HS512"),
+        (lambda: signed(good_claims(), header={"alg": "none"}), "its algorithm is not HS512"),
+        (lambda: signed(good_claims(iss="nobody")), "its issuer is unknown"),
+        (lambda: signed(good_claims(iss=None)), "its claim iss is missing"),
+        (lambda: signed(good_claims(sub=None)), "its claim sub is missing"),
+        (lambda: signed(good_claims(iat=None)), "its claim iat is missing"),
+        (lambda: signed(good_claims(exp=None)), "its claim exp is missing"),
+        (lambda: signed(good_claims(exp=True)), "its claim exp is missing"),
+        (lambda: signed(good_claims()).rsplit(".", 1)[0], "it does not have three parts"),
+        (lambda: signed(good_claims()).rsplit(".", 1)[0] + ".!", "its signature is not base64url"),
+        (lambda: "a.b.c", "its header is not base64url"),
+        (lambda: "W10.W10.W10", "its header is not a JSON object"),
     ],
 )
-def test_any_other_token_is_401(rollout: RolloutCrm, sandbox: SandboxServer, token: str, why: str) -> None:
-    rollout.token = token
+def test_any_other_token_is_401(
+    rollout: RolloutCrm, sandbox: SandboxServer, token: Callable[[], str], why: str
+) -> None:
+    rollout.token = token()  # made now: how old it is decides
     body = {"firstName": "Ana", "lastName": "Ruiz"}
     assert rollout.refused("POST", "/people", body) == (401, f"Invalid token: {why}.")
     assert sandbox.effects() == []
@@ -91,7 +92,7 @@ def test_a_consumer_without_credentials_is_404(rollout: RolloutCrm) -> None:
 
 
 def test_credentials_want_a_good_token(rollout: RolloutCrm) -> None:
-    rollout.token = signed(good_claims(exp=NOW - 1))
+    rollout.token = signed(good_claims(exp=time.time() - 1))
     assert rollout.call("GET", "/credentials").status_code == 401
 
 
