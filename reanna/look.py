@@ -90,6 +90,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "collapsible": True,
                 "items": [
+                    _page("API tokens", "key", "apitoken"),
                     _page("Users", "person", "user", "auth"),
                     _page("Groups", "group", "group", "auth"),
                     _page("Scheduled jobs", "schedule", "periodictask", "django_celery_beat"),
