@@ -11,6 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -18,7 +19,7 @@ from rest_framework.response import Response
 
 from integrations.models import Tour
 
-from .fields import whole_id
+from .fields import ID_SCHEMA, whole_id
 from .problems import Errors, invalid, refused
 
 LONGEST_TEXT = 64
@@ -103,6 +104,7 @@ class IdField(forms.CharField):
         return number
 
 
+@extend_schema_field(ID_SCHEMA)
 class IdFilter(django_filters.Filter):
     """Exactly that record's id."""
 
