@@ -15,7 +15,18 @@ from tests.browser.conftest import signed_in
 from tests.stack import Stack
 
 pytestmark = pytest.mark.stack
-LISTS = ("tour", "contact", "feedback", "agent", "office", "connection", "operation", "importrun", "auditevent")
+LISTS = (
+    "tour",
+    "contact",
+    "feedback",
+    "agent",
+    "office",
+    "connection",
+    "operation",
+    "importrun",
+    "auditevent",
+    "apitoken",
+)
 # In the dark only the colours differ.
 RULES = {
     "light": {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
@@ -51,7 +62,7 @@ def paths(stack: Stack) -> list[str]:
     ):
         (row,) = stack.database.rows(f"SELECT MIN(id) AS id FROM integrations_{table}")  # noqa: S608  our own words
         found.append(f"/admin/integrations/{name}/{row['id']}/change/")
-    found += [f"/admin/integrations/{name}/add/" for name in ("tour", "contact", "feedback", "agent")]
+    found += [f"/admin/integrations/{name}/add/" for name in ("tour", "contact", "feedback", "agent", "apitoken")]
     return [*found, "/admin/integrations/connection/add/?provider=gohighlevel", "/admin/integrations/importrun/import/"]
 
 
