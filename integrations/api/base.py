@@ -88,7 +88,7 @@ class Endpoint(GenericViewSet[Any]):
         answer = super().finalize_response(request, response, *args, **kwargs)
         for name, value in (self.standing.headers if self.standing else {}).items():
             answer[name] = value
-        answer["X-Request-ID"] = request._request.api_request_id  # type: ignore[attr-defined]
+        answer["X-Request-ID"] = request._request.api_request_id  # type: ignore[attr-defined]  # set as it came in
         answer["Cache-Control"] = "no-store"
         return answer
 

@@ -77,7 +77,7 @@ class ApiSchema(AutoSchema):
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """Not the ranges of a database's columns: they differ between databases, and the verbs check narrower ones."""
-        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]  # so in drf-spectacular
         if schema.get("type") == "integer" and schema.get("maximum", 0) in _COLUMN_ENDS:
             del schema["maximum"]
         if schema.get("type") == "integer":
@@ -115,7 +115,7 @@ class ApiSchema(AutoSchema):
         return sorted(set(found))
 
     def _problem(self, status: int) -> dict[str, Any]:
-        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]  # so in drf-spectacular
             name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=dict(_PROBLEM)
         )
         self.registry.register_on_missing(component)
