@@ -73,7 +73,7 @@ TEMPLATES = [
 
 # SQLite: WAL and IMMEDIATE, or half of the read-then-write transactions fail at once whatever the timeout.
 SQLITE = {
-    "ENGINE": "django.db.backends.sqlite3",
+    "ENGINE": "reanna.sqlite",
     "NAME": DATA_DIR / "reanna.sqlite3",
     "OPTIONS": {
         "timeout": 20,

@@ -11,7 +11,7 @@ os.environ.setdefault("REANNA_DATA", str(Path(tempfile.gettempdir()) / "reanna-t
 from .base import *  # noqa: F403  the keys must stand before base reads them
 from .base import DATABASES
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "reanna.sqlite":
     # Threads must meet in one file: an in-memory database would give each its own or share one connection.
     _file = Path(tempfile.gettempdir()) / f"reanna-test-{os.getpid()}.sqlite3"
     DATABASES["default"]["NAME"] = ":memory:"  # only the runner makes the file, and it removes it
