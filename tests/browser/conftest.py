@@ -14,14 +14,14 @@ from tests.stack import Stack
 LOGIN = re.compile(r"login\s+user (\S+), password (\S+)")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running product without demo tours."""
     with Stack(tmp_path_factory.mktemp("browsed") / "data") as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless chromium. Skips where there is none; `.ci/run` installs it and refuses a skip."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
