@@ -16,6 +16,11 @@ from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts the whole product goes first: at the end one process would wait for the other's long file."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A redis-server of this test session on a unix socket."""
