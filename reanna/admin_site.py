@@ -10,8 +10,11 @@ from csp.decorators import csp_update
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_http_methods
 from unfold.sites import UnfoldAdminSite
 
+METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 # Alpine.js, which django-unfold is made with, evaluates attributes: https://alpinejs.dev/advanced/csp
 MAY_EVALUATE = csp_update({"script-src": [csp.SELF, csp.UNSAFE_EVAL]})
 
@@ -23,9 +26,10 @@ class RouterAdminSite(UnfoldAdminSite):
     empty_value_display = "—"
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        """Pages of the admin may evaluate scripts of our own files."""
-        return MAY_EVALUATE(super().admin_view(view, cacheable))
+        """Pages of the admin may evaluate scripts of our own files; they are looked at and posted to, nothing else."""
+        return require_http_methods(METHODS)(MAY_EVALUATE(super().admin_view(view, cacheable)))
 
+    @method_decorator(require_http_methods(METHODS))
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The sign-in page is drawn by the same scripts."""
         return MAY_EVALUATE(super().login)(request, extra_context)

@@ -32,13 +32,13 @@ class TourPresses(Deletable):
 
     def press_urls(self) -> list[Any]:
         return [
-            # Before "do/…": a record's id may hold slashes for all that Django's pattern knows.
+            # The longest first: a record's id may hold slashes for all that Django's pattern knows.
             view_path(self, "stop/<int:stop_id>/do/<slug:verb>", self.stop_press_view, "press_stop"),
             view_path(self, "stop/<int:stop_id>/shift/<slug:way>", self.stop_shift_view, "shift_stop"),
             view_path(self, "stop/<int:stop_id>/delete", self.stop_delete_view, "delete_stop"),
-            view_path(self, "cancel", self.cancel_view, "cancel"),
             view_path(self, "do/<slug:verb>", self.tour_press_view, "press"),
             view_path(self, "stops/<slug:verb>", self.stops_press_view, "press_stops"),
+            view_path(self, "cancel", self.cancel_view, "cancel"),
             view_path(self, "undo/<int:event_id>", self.undo_view, "undo"),
         ]
 

@@ -1,115 +1,247 @@
-"""Who gets in, and who may only look."""
+"""Role × page × method of the whole admin, made from its URLs and held to the table in `tests/who_may.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.http import HttpResponse
 from django.test import Client
-from django.urls import reverse
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django_celery_beat import models as beat
 
-from integrations.models import Agent, AuditEvent, Connection, Contact, Operation, Tour
-from tests.factories import FeedbackFactory, ImportRunFactory
+from integrations.models import ApiToken, ImportRun, LeftOut, Office, Tour
+from integrations.operations.imports import uploads
+from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS
+from integrations.operations.wording import VERBS
+from tests.crm import AGENT_USERS, Crm, make_rollout_connection
+from tests.factories import AuditEventFactory, FeedbackFactory, ImportRunFactory, OperationFactory
+from tests.integrations.admin.browsing import page
+from tests.integrations.admin.conftest import signed_in
+from tests.integrations.admin.importing import preview
+from tests.integrations.api.asking import person, token
+from tests.tour_files import DATA
+from tests.who_may import Page, Role, page_of
 
-LISTS = ("tour", "operation", "connection", "contact", "agent", "office", "feedback", "importrun", "auditevent")
+WRITE = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM|REPLACE INTO) "?(?!django_session|axes_)(\w+)', re.IGNORECASE)
+LOGIN = "/admin/login/"
+ROLES = [role for role in Role if role is not Role.NOBODY]
+
+
+def names() -> Iterator[tuple[str, list[str]]]:
+    """Every page of the admin with the names of its arguments. Unnamed ones only redirect to a named one."""
+
+    def walk(patterns: list[Any]) -> Iterator[URLPattern]:
+        for pattern in patterns:
+            yield from walk(pattern.url_patterns) if isinstance(pattern, URLResolver) else (pattern,)
+
+    (admin,) = (one for one in get_resolver().url_patterns if getattr(one, "namespace", None) == "admin")
+    for pattern in walk(admin.url_patterns):
+        if pattern.name:
+            found = pattern.pattern.regex.groupindex if hasattr(pattern.pattern, "regex") else {}
+            yield pattern.name, sorted({*found, *getattr(pattern.pattern, "converters", {})})
+
+
+VERBS_OF = {
+    "integrations_operation_verb": tuple(VERBS),
+    "integrations_tour_press": tuple(TOUR_VERBS),
+    "integrations_tour_press_stop": tuple(STOP_VERBS),
+    "integrations_tour_press_stops": tuple(BULK_VERBS),
+}
+OF_ACCOUNTS = ("integrations_connection_accounts", "integrations_connection_account")
+"""Pages of a CRM whose accounts can be listed."""
+
+
+class World:
+    """One record of everything, and the addresses of every page about them."""
+
+    def __init__(self, tour: Tour, crm: Crm, staff: Client) -> None:
+        self.tour, self.link, self.listed = tour, crm.connection, make_rollout_connection()
+        stop = tour.stops.first()
+        assert stop is not None
+        crm.sandbox.account(users=AGENT_USERS)
+        tour.agent.email = AGENT_USERS[0]["email"]
+        tour.agent.save()
+        operation = OperationFactory(connection=self.link, entity_id=stop.pk, state="dead", reason="rejected")
+        self.left_out = LeftOut.objects.create(
+            connection=self.link, entity_type="feedback", entity_id=FeedbackFactory(stop=stop).pk, reason="asked to"
+        )
+        event = AuditEventFactory(object_id=tour.pk)
+        token("tours:read")
+        address, text = preview(staff, DATA / "tours-small.csv")
+        hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text)
+        self.confirming = {name: value for name, value in hidden if name != "csrfmiddlewaretoken"}
+        self.upload = address.rstrip("/").rsplit("/", 1)[-1]
+        interval = beat.IntervalSchedule.objects.create(every=5, period="seconds")
+        self.arguments: dict[str, Any] = {
+            "stop_id": stop.pk,
+            "connection_id": self.link.pk,
+            "agent_id": tour.agent_id,
+            "left_out_id": self.left_out.pk,
+            "event_id": event.pk,
+            "token": self.upload,
+            "kind": "tours",
+            "way": "down",
+            "content_type_id": ContentType.objects.get_for_model(Tour).pk,
+            "app_label": "integrations",
+        }
+        self.records: dict[str, Any] = {
+            "integrations_agent": tour.agent_id,
+            "integrations_apitoken": ApiToken.objects.get().pk,
+            "integrations_auditevent": event.pk,
+            "integrations_connection": self.link.pk,
+            "integrations_contact": tour.buyer_id,
+            "integrations_feedback": self.left_out.entity_id,
+            "integrations_importrun": ImportRunFactory(state=ImportRun.State.DONE).pk,
+            "integrations_office": Office.objects.create(name="Main").pk,
+            "integrations_operation": operation.pk,
+            "integrations_tour": tour.pk,
+            "auth_user": User.objects.get(username="ada").pk,
+            "auth_group": Group.objects.get(name="manager").pk,
+            "django_celery_beat_intervalschedule": interval.pk,
+            "django_celery_beat_periodictask": beat.PeriodicTask.objects.create(
+                name="a job", task="celery.backend_cleanup", interval=interval
+            ).pk,
+            "django_celery_beat_crontabschedule": beat.CrontabSchedule.objects.create().pk,
+            "django_celery_beat_solarschedule": beat.SolarSchedule.objects.create(
+                event="sunset", latitude=1, longitude=1
+            ).pk,
+            "django_celery_beat_clockedschedule": beat.ClockedSchedule.objects.create(clocked_time=tour.starts_at).pk,
+        }
+
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """(page, address), one for each verb of a page that has verbs."""
+        for name, wanted in names():
+            record = next((key for key in sorted(self.records, key=len, reverse=True) if name.startswith(key)), "")
+            key = self.listed.pk if name in OF_ACCOUNTS else self.records.get(record, self.tour.pk)
+            values = {**self.arguments, "object_id": quote(key), "id": key}
+            for verb in VERBS_OF.get(name, ("",)):
+                arguments = {key: values[key] for key in wanted if key != "verb"} | ({"verb": verb} if verb else {})
+                yield name, reverse(f"admin:{name}", kwargs=arguments) + self.query(name)
+
+    def query(self, name: str) -> str:
+        """What a page needs to be asked."""
+        return {
+            "autocomplete": "?app_label=integrations&model_name=tour&field_name=agent",
+            "integrations_connection_account": f"?id={self.listed.account_key}",
+            "integrations_connection_add": "?provider=gohighlevel",
+        }.get(name, "")
+
+    def body(self, name: str) -> dict[str, str]:
+        """What a form needs to be taken."""
+        return {
+            "integrations_importrun_process_import": self.confirming,
+            "integrations_tour_stop_status": {"value": "cancelled"},
+            "integrations_tour_stop_outcome": {"value": "no_show"},
+        }.get(name, {"reason": "because"})
 
 
 @pytest.fixture
-def urls(tour: Tour, operation_of: Callable[..., Operation]) -> dict[str, str]:
-    """Every page of ours that can change something, by what it does."""
-    operation = operation_of(state="dead", reason="rejected")
-    feedback, stop = FeedbackFactory(stop=tour.stops.first()), tour.stops.first()
-
-    def at(name: str, *args: Any) -> str:
-        return reverse(f"admin:integrations_{name}", args=args)
-
-    verbs = ("edit", "cancel", "archive", "unarchive", "delete")
-    return {
-        **{f"tour {verb}": at(f"tour_{verb}", tour.pk) for verb in verbs},
-        **{f"{model} add": at(f"{model}_add") for model in ("tour", "connection", "contact", "agent", "office")},
-        "tour complete": at("tour_press", tour.pk, "complete"),
-        "tour stops": at("tour_press_stops", tour.pk, "confirm"),
-        "tour undo": at("tour_undo", tour.pk, 1),
-        "stop confirm": at("tour_press_stop", tour.pk, stop.pk, "cancel"),
-        "stop shift": at("tour_shift_stop", tour.pk, stop.pk, "down"),
-        "stop delete": at("tour_delete_stop", tour.pk, stop.pk),
-        "contact archive": at("contact_archive", tour.buyer_id),
-        "contact unarchive": at("contact_unarchive", tour.buyer_id),
-        **{
-            f"{model} {verb}": at(f"{model}_{name}", pk, operation.connection_id)
-            for model, pk in (("tour", tour.pk), ("contact", tour.buyer_id))
-            for verb, name in (("leave out", "leave_out"), ("take back", "take_back"))
-        },
-        "connection take back": at("connection_take_back", operation.connection_id, 1),
-        "operation leave out": at("operation_verb", operation.pk, "leave-out"),
-        "operation recreate": at("operation_verb", operation.pk, "recreate"),
-        "stop status": at("tour_stop_status", tour.pk, stop.pk),
-        "stop outcome": at("tour_stop_outcome", tour.pk, stop.pk),
-        **{f"operation {verb}": at("operation_verb", operation.pk, verb) for verb in ("retry", "cancel", "skip")},
-        **{
-            f"connection {verb}": at(f"connection_{verb}", operation.connection_id)
-            for verb in ("change", "pause", "resume", "disable", "delete", "test")
-        },
-        **{
-            f"connection {verb}": at(f"connection_{verb}", operation.connection_id, tour.agent_id)
-            for verb in ("map_agent", "unmap_agent")
-        },
-        "connection map_suggested": at("connection_map_suggested", operation.connection_id),
-        "contact change": at("contact_change", tour.buyer_id),
-        "contact delete": at("contact_delete", tour.buyer_id),
-        "agent change": at("agent_change", tour.agent_id),
-        "agent delete": at("agent_delete", tour.agent_id),
-        "feedback add": at("feedback_add"),
-        "feedback change": at("feedback_change", feedback.pk),
-    }
+def world(tour: Tour, crm: Crm, staff: Client) -> World:
+    return World(tour, crm, staff)
 
 
-def test_a_stranger_is_sent_to_the_login(stranger: Client, urls: dict[str, str]) -> None:
-    for url in urls.values():
-        answer = stranger.post(url)
-        assert answer.status_code == 302
-        assert answer.url.startswith("/admin/login/")
+@pytest.fixture
+def browser_of(world: World) -> Callable[[Role], Client]:
+    """The browser of someone in that role."""
+
+    def make(role: Role) -> Client:
+        match role:
+            case Role.ANYONE:
+                return Client(raise_request_exception=False)
+            case Role.STRANGER:
+                user = User.objects.create_user("sam")
+            case Role.STAFF:
+                user = User.objects.create_user("tim", is_staff=True)
+            case Role.SUPERUSER:
+                user = User.objects.get(username="ada")
+            case _:
+                user = person(role.name.lower())
+        client = signed_in(user)
+        client.raise_request_exception = False
+        return client
+
+    return make
 
 
-def test_nobody_is_sent_to_the_login(client: Client, urls: dict[str, str]) -> None:
-    for url in urls.values():
-        assert client.get(url).url.startswith("/admin/login/")
+def test_somebody_decided_about_every_page() -> None:
+    assert sorted({name for name, _ in names() if page_of(name) is None}) == []
 
 
-def test_who_may_only_look_cannot_post(viewer: Client, urls: dict[str, str]) -> None:
-    refused = {name: viewer.post(url).status_code for name, url in urls.items()}
-    assert refused == dict.fromkeys(urls, 403)
-
-
-def test_a_refused_post_changes_nothing(viewer: Client, urls: dict[str, str]) -> None:
-    before = (Tour.objects.values().get(), Operation.objects.values().get(), Connection.objects.values("state").get())
-    for url in urls.values():
-        viewer.post(url, {"reason": "x", "value": "cancelled"})
-    assert before == (
-        Tour.objects.values().get(),
-        Operation.objects.values().get(),
-        Connection.objects.values("state").get(),
+def outcome(answer: HttpResponse) -> str:
+    """What became of a request, in a word. "home": as for a record that is not there."""
+    if answer.status_code == 302:
+        to = str(answer["Location"])
+        return "login" if to.startswith(LOGIN) else "home" if to == reverse("admin:index") else "done"
+    return {200: "done", 403: "refused", 404: "refused", 405: "refused"}.get(
+        answer.status_code, str(answer.status_code)
     )
-    assert (Contact.objects.count(), Agent.objects.count(), AuditEvent.objects.count()) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("model", LISTS)
-def test_who_may_only_look_sees_the_lists(viewer: Client, model: str) -> None:
-    assert viewer.get(reverse(f"admin:integrations_{model}_changelist")).status_code == 200
+def asked(client: Client, method: str, address: str, body: dict[str, str]) -> tuple[str, list[str]]:
+    """What became of it, and the tables that were written to; afterwards everything is as before."""
+    cookies = copy.deepcopy(client.cookies)
+    with transaction.atomic():
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.post(address, body) if method == "POST" else client.generic(method, address)
+            b"".join(answer) if answer.streaming else answer.content
+        transaction.set_rollback(True)
+    client.cookies = cookies
+    return outcome(answer), [found[1] for query in queries if (found := WRITE.match(query["sql"]))]
 
 
-def test_who_may_only_look_sees_the_pages(viewer: Client, urls: dict[str, str], tour: Tour) -> None:
-    run, operation = ImportRunFactory(), Operation.objects.get()
-    for name, pk in (
-        ("tour", tour.pk), ("operation", operation.pk), ("connection", operation.connection_id),
-        ("contact", tour.buyer_id), ("importrun", run.pk),
-    ):  # fmt: skip
-        assert viewer.get(reverse(f"admin:integrations_{name}_change", args=[pk])).status_code == 200
+def wanted(decided: Page, role: Role, method: str) -> str:
+    if method not in ("GET", "POST"):
+        return "refused"
+    if role >= (decided.look if method == "GET" else decided.do):
+        return "done"
+    return "login" if role < Role.STAFF else "refused"
 
 
-def test_who_may_only_look_sees_no_buttons(viewer: Client, urls: dict[str, str], tour: Tour) -> None:
-    text = viewer.get(reverse("admin:integrations_tour_change", args=[tour.pk])).content.decode()
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name.lower())
+def test_each_role_gets_what_the_table_says(role: Role, world: World, browser_of: Callable[[Role], Client]) -> None:
+    client, wrong = browser_of(role), []
+    for name, address in world.addresses():
+        decided = page_of(name)
+        if decided is None:
+            continue  # another test names it
+        if role is Role.SUPERUSER and max(decided.look, decided.do) < role:
+            continue  # as for a manager
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            became, written = asked(client, method, address, world.body(name))
+            expected = wanted(decided, role, method)
+            if became == "home" and name in ("login", "logout"):
+                continue
+            if became != expected:
+                wrong.append(f"{role.name} {method} {address}: {became}, not {expected}")
+            if written and (method != "POST" or decided.shows or expected != "done"):
+                wrong.append(f"{role.name} {method} {address}: wrote {written}")
+    assert not wrong, "\n".join(wrong)
+    if role < Role.MANAGER:
+        assert [upload.token for upload in uploads.looked_at()] == [world.upload]
+
+
+def test_nothing_is_taken_without_the_forms_token(world: World, staff: Client) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies = staff.cookies
+    taken = []
+    for name, address in world.addresses():
+        became, written = asked(browser, "POST", address, world.body(name))
+        if became != "refused" or written:
+            taken.append(address)
+    assert taken == []
+
+
+def test_who_may_only_look_sees_no_buttons(viewer: Client, tour: Tour) -> None:
+    text = page(viewer, "tour_change", tour.pk)
     assert [
         word
         for word in ("/leave-out/", "/take-back/", "../edit/", "../cancel/", "/status/", "../delete/")
@@ -118,12 +250,4 @@ def test_who_may_only_look_sees_no_buttons(viewer: Client, urls: dict[str, str],
 
 
 def test_a_form_that_may_not_be_saved_has_no_button(viewer: Client, tour: Tour) -> None:
-    text = viewer.get(reverse("admin:integrations_contact_change", args=[tour.buyer_id])).content.decode()
-    assert 'value="Save"' not in text
-
-
-def test_a_post_without_its_token_is_refused(tour: Tour, admin_user: Any) -> None:
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(admin_user)
-    assert browser.post(reverse("admin:integrations_tour_cancel", args=[tour.pk])).status_code == 403
-    assert Tour.objects.get().status == "scheduled"
+    assert 'value="Save"' not in page(viewer, "contact_change", tour.buyer_id)

@@ -1,0 +1,208 @@
+"""Who may do what, page by page: the table the permission tests hold the product to.
+
+A role has everything the roles before it have. A page or path that is not in here fails the tests by its name: whoever
+adds one decides here who may use it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Role(IntEnum):
+    """Who asks. NOBODY: not even a superuser."""
+
+    ANYONE = 0
+    STRANGER = 1  # signed in, but not staff
+    STAFF = 2  # staff in no group
+    VIEWER = 3
+    OPERATOR = 4
+    MANAGER = 5
+    SUPERUSER = 6
+    NOBODY = 7
+
+
+ANYONE, STAFF, VIEWER, OPERATOR, MANAGER = Role.ANYONE, Role.STAFF, Role.VIEWER, Role.OPERATOR, Role.MANAGER
+SUPERUSER, NOBODY = Role.SUPERUSER, Role.NOBODY
+
+
+class Page(NamedTuple):
+    """The least role that may look (GET) and that may do (POST). `shows`: a POST does no more than a GET."""
+
+    look: Role
+    do: Role
+    shows: bool = False
+
+
+def same(role: Role) -> Page:
+    """Who may see the question may do it."""
+    return Page(role, role)
+
+
+def shown(role: Role) -> Page:
+    """A page that only shows, whatever the method."""
+    return Page(role, role, shows=True)
+
+
+class Records(NamedTuple):
+    """The least role for each page that every kind of record has in the admin."""
+
+    view: Role
+    add: Role
+    change: Role
+    delete: Role
+
+
+RECORDS = {
+    "integrations_agent": Records(VIEWER, MANAGER, MANAGER, MANAGER),
+    "integrations_apitoken": Records(MANAGER, MANAGER, NOBODY, NOBODY),
+    "integrations_auditevent": Records(VIEWER, NOBODY, NOBODY, NOBODY),
+    "integrations_connection": Records(VIEWER, MANAGER, MANAGER, MANAGER),
+    "integrations_contact": Records(VIEWER, OPERATOR, OPERATOR, MANAGER),
+    "integrations_feedback": Records(VIEWER, OPERATOR, OPERATOR, NOBODY),
+    "integrations_importrun": Records(VIEWER, NOBODY, NOBODY, NOBODY),
+    "integrations_office": Records(VIEWER, MANAGER, MANAGER, MANAGER),
+    "integrations_operation": Records(VIEWER, NOBODY, NOBODY, NOBODY),
+    "integrations_tour": Records(VIEWER, OPERATOR, NOBODY, MANAGER),  # changed on its edit page
+    **dict.fromkeys(
+        (
+            "auth_user",
+            "auth_group",
+            "django_celery_beat_periodictask",
+            "django_celery_beat_intervalschedule",
+            "django_celery_beat_crontabschedule",
+            "django_celery_beat_solarschedule",
+            "django_celery_beat_clockedschedule",
+        ),
+        Records(SUPERUSER, SUPERUSER, SUPERUSER, SUPERUSER),
+    ),
+}
+
+PAGES = {
+    "login": shown(ANYONE),
+    "logout": Page(NOBODY, STAFF),
+    "index": shown(STAFF),
+    "app_list": shown(VIEWER),
+    "search": shown(STAFF),
+    "jsi18n": Page(STAFF, NOBODY),
+    "autocomplete": Page(VIEWER, NOBODY),
+    "password_change": same(STAFF),
+    "password_change_done": Page(STAFF, NOBODY),
+    "view_on_site": shown(NOBODY),  # no record of ours has an address outside the admin
+    "auth_user_password_change": same(SUPERUSER),
+    "integrations_apitoken_change": shown(MANAGER),
+    "integrations_apitoken_revoke": same(MANAGER),
+    # A connection
+    "integrations_connection_agents": Page(VIEWER, NOBODY),
+    "integrations_connection_accounts": Page(MANAGER, NOBODY),
+    **dict.fromkeys(
+        (
+            "integrations_connection_test",
+            "integrations_connection_account",
+            "integrations_connection_pause",
+            "integrations_connection_resume",
+            "integrations_connection_disable",
+            "integrations_connection_take_back",
+            "integrations_connection_map_suggested",
+            "integrations_connection_map_agent",
+            "integrations_connection_unmap_agent",
+        ),
+        same(MANAGER),
+    ),
+    # Imports
+    "integrations_importrun_sample": shown(VIEWER),
+    "integrations_importrun_import": same(MANAGER),
+    "integrations_importrun_process_import": Page(NOBODY, MANAGER),
+    "integrations_importrun_preview": shown(MANAGER),
+    "integrations_importrun_bad_rows": shown(MANAGER),
+    "integrations_importrun_cancel": Page(NOBODY, MANAGER),
+    "integrations_importrun_undo": same(MANAGER),
+    # What staff do all day
+    **dict.fromkeys(
+        (
+            "integrations_operation_verb",
+            "integrations_contact_leave_out",
+            "integrations_contact_take_back",
+            "integrations_contact_archive",
+            "integrations_contact_unarchive",
+            "integrations_tour_edit",
+            "integrations_tour_leave_out",
+            "integrations_tour_take_back",
+            "integrations_tour_press",
+            "integrations_tour_press_stop",
+            "integrations_tour_press_stops",
+            "integrations_tour_shift_stop",
+            "integrations_tour_cancel",
+            "integrations_tour_undo",
+            "integrations_tour_archive",
+            "integrations_tour_unarchive",
+            "integrations_tour_stop_status",
+            "integrations_tour_stop_outcome",
+        ),
+        same(OPERATOR),
+    ),
+    "integrations_tour_delete_stop": same(OPERATOR),
+}
+"""Name of a page → who may use it; besides the pages of `RECORDS`."""
+
+
+def page_of(name: str) -> Page | None:
+    """The decision for a page's name; None when nobody decided yet."""
+    if name in PAGES:
+        return PAGES[name]
+    record, _, kind = name.rpartition("_")
+    known = RECORDS.get(record)
+    if known is None:
+        return None
+    return {
+        "changelist": shown(known.view),
+        "history": shown(known.view),
+        "add": same(known.add),
+        "change": Page(known.view, known.change),
+        "delete": same(known.delete),
+    }.get(kind)
+
+
+class Call(NamedTuple):
+    """What a request of the API needs: the scope of a token, and the least role of a person."""
+
+    scope: str
+    role: Role
+
+
+CALLS = {
+    "GET /api/tours": Call("tours:read", VIEWER),
+    "POST /api/tours": Call("tours:write", OPERATOR),
+    "GET /api/tours/{id}": Call("tours:read", VIEWER),
+    "PATCH /api/tours/{id}": Call("tours:write", OPERATOR),
+    "POST /api/tours/{id}/cancel": Call("tours:write", OPERATOR),
+    "POST /api/tours/{id}/complete": Call("tours:write", OPERATOR),
+    "POST /api/tours/{id}/stops/{stop_id}/move": Call("tours:write", OPERATOR),
+    "POST /api/tours/{id}/stops/{stop_id}/outcome": Call("tours:write", OPERATOR),
+    "POST /api/tours/{id}/stops/{stop_id}/status": Call("tours:write", OPERATOR),
+    "GET /api/sync-state/{id}": Call("tours:read", VIEWER),
+    "GET /api/feedback": Call("feedback:read", VIEWER),
+    "POST /api/feedback": Call("feedback:write", OPERATOR),
+    "GET /api/feedback/{id}": Call("feedback:read", VIEWER),
+    "PATCH /api/feedback/{id}": Call("feedback:write", OPERATOR),
+    "GET /api/contacts": Call("contacts:read", VIEWER),
+    "POST /api/contacts": Call("contacts:write", OPERATOR),
+    "GET /api/contacts/{id}": Call("contacts:read", VIEWER),
+    "PATCH /api/contacts/{id}": Call("contacts:write", OPERATOR),
+    "GET /api/agents": Call("agents:read", VIEWER),
+    "GET /api/agents/{id}": Call("agents:read", VIEWER),
+    "GET /api/connections": Call("connections:read", VIEWER),
+    "POST /api/connections": Call("connections:write", MANAGER),
+    "GET /api/connections/{id}": Call("connections:read", VIEWER),
+    "PATCH /api/connections/{id}": Call("connections:write", MANAGER),
+    "POST /api/connections/{id}/pause": Call("connections:write", MANAGER),
+    "POST /api/connections/{id}/resume": Call("connections:write", MANAGER),
+    "GET /api/operations": Call("operations:read", VIEWER),
+    "GET /api/operations/{id}": Call("operations:read", VIEWER),
+    **{
+        f"POST /api/operations/{{id}}/{verb}": Call("operations:act", OPERATOR)
+        for verb in ("arrived", "cancel", "not-arrived", "recreate", "retry", "skip")
+    },
+}
+"""Every request there is at the API; any other is answered with 405."""
