@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 
-from integrations import gateway, wiring
-from integrations.gate import BreakerState, GateAway, Snapshot, Window
+from integrations.gate import BreakerState, Snapshot, Window
 from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
 from integrations.operations import moments, wording
+from integrations.operations.expected import Forecast, Looks
+from integrations.operations.operation_state import next_time
+from integrations.operations.tour_state import gate_mode, holder_of
 from integrations.providers import registry
 
 from .entities import UTC, About, about
@@ -33,7 +35,7 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class WaitingLine:
-    """A showing that waits for this connection."""
+    """A showing that waits for this connection. `next_time`: when its turn is expected, in the tour's zone."""
 
     url: str
     label: str
@@ -41,6 +43,7 @@ class WaitingLine:
     state: str
     state_words: str
     reason: str
+    next_time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +85,20 @@ class Health:
 
 
 def load(connection: Connection, now_ms: int) -> Health:
-    """Six queries and one question to Redis, which waits no longer than the gate's own time-out."""
-    windows, snapshot, why = _look(connection)
+    """Nine queries at most and one question to Redis, which waits no longer than the gate's own time-out."""
+    looks = Looks()
+    look = looks.at(connection)
+    snapshot = look.snapshot
     return Health(
-        gate_words=why,
-        limits=[] if snapshot is None else [_limit(window, snapshot) for window in windows],
+        gate_words=look.why,
+        limits=[] if snapshot is None else [_limit(window, snapshot) for window in look.windows],
         shared=_shared(connection),
         circuit="" if snapshot is None else circuit_words(snapshot.breaker, now_ms),
-        waiting=_waiting(connection),
+        waiting=_waiting(connection, now_ms, looks),
         calls=_calls(connection, now_ms),
         changes=_changes(connection, now_ms),
         history_url=history_url(connection),
     )
-
-
-def _look(connection: Connection) -> tuple[tuple[Window, ...], Snapshot | None, str]:
-    if connection.provider not in registry.slugs():
-        return (), None, "This installation does not know this provider."
-    manifest = registry.manifest(connection.provider)
-    shared = manifest.limit_key(connection.config) if manifest.limit_key else connection.account_key
-    try:
-        scope = gateway.scope_of(connection.provider, shared, connection.limit_overrides)
-        return scope.windows, wiring.gate().look(scope), ""
-    except GateAway:
-        return (), None, "Redis cannot be reached, so what is left of the limits is not known now."
-    except ValueError as error:
-        return (), None, f"The limits cannot be read: {error}"
 
 
 def _shared(connection: Connection) -> bool:
@@ -138,13 +129,16 @@ def circuit_words(breaker: BreakerState, now_ms: int) -> str:
     return f"Open: nothing is sent, so that the CRM can recover{until}"
 
 
-def _waiting(connection: Connection) -> list[WaitingLine]:
+def _waiting(connection: Connection, now_ms: int, looks: Looks) -> list[WaitingLine]:
     """The next showings first."""
     held = Operation.objects.filter(connection=connection, entity_type="stop", state__in=CLAIMABLE)
     stops = TourStop.objects.filter(pk__in=held.values("entity_id")).select_related("tour")
     rows = {stop.pk: stop for stop in stops.order_by("appointment_start", "pk")[:SHOWN]}
+    waiting = list(held.filter(entity_id__in=rows)) if rows else []
+    mode = gate_mode()
+    holder, forecast = holder_of(connection, mode), Forecast.of(waiting, now_ms, mode, looks=looks)
     lines = {}
-    for operation in held.filter(entity_id__in=rows):
+    for operation in waiting:
         stop = rows[operation.entity_id]
         zone = ZoneInfo(stop.tour.time_zone)
         lines[stop.pk] = WaitingLine(
@@ -154,6 +148,7 @@ def _waiting(connection: Connection) -> list[WaitingLine]:
             state=operation.state,
             state_words=wording.state(operation.state),
             reason=wording.reason(operation.reason),
+            next_time=next_time(operation, holder, now_ms, zone, forecast.at(operation)),
         )
     return [lines[pk] for pk in rows if pk in lines]
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from integrations.engine.kinds import KINDS
 from integrations.models import Agent, Attempt, ExternalRef, Operation, State
 from integrations.operations import moments, wording
+from integrations.operations.expected import Forecast
 from integrations.operations.operation_state import allowed, next_time
 from integrations.operations.sync_state import Cell, Line, explain
 from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of, with_map
@@ -79,7 +80,7 @@ class Story:
 
 
 def load(operation: Operation, now_ms: int) -> Story:
-    """Seven queries; the operation's connection is loaded already."""
+    """Nine queries at most; the operation's connection is loaded already."""
     about = entities.about([operation])[operation.entity_type, operation.entity_id]
     zone = about.zone
     waits_for = [_other(edge.needs, edge.settled) for edge in operation.dependencies.select_related("needs")]
@@ -92,7 +93,9 @@ def load(operation: Operation, now_ms: int) -> Story:
         resource=KINDS[operation.kind].resource,
     ).first()
     external_id = (ref.external_id if ref else "") or ""
-    holder = holder_of(operation.connection, gate_mode())
+    mode = gate_mode()
+    holder = holder_of(operation.connection, mode)
+    expected = Forecast.of([operation], now_ms, mode).at(operation)
     cell = Cell(
         standing=operation.state == State.SUCCEEDED and operation.reason != "nothing_to_do",
         included=True,
@@ -100,6 +103,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         operation=facts_of(operation),
         external_id=external_id,
         blocker=blockers_of([operation.pk]).get(operation.pk) if operation.blockers else None,
+        expected=expected,
     )
     line = explain(cell, holder, now_ms=now_ms, zone=zone)
     if line.unmapped:
@@ -112,7 +116,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         state=wording.state(operation.state),
         kind=wording.kind(operation.kind),
         line=line,
-        next_time=next_time(operation, holder, now_ms, zone),
+        next_time=next_time(operation, holder, now_ms, zone, expected),
         created=moments.clock(operation.created_at, zone),
         settled=moments.clock(moments.at_ms(operation.settled_ms), zone) if operation.settled_ms else "",
         external_id=external_id,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import django_filters
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
+from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -15,13 +16,17 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from integrations.engine.clock import db_now
 from integrations.engine.kinds import KINDS
 from integrations.models import OPEN, Attempt, Connection, Operation, OperationDependency, State
 from integrations.operations import operation_state, operations, wording
+from integrations.operations.expected import Expected, Forecast
+from integrations.operations.moments import at_ms
+from integrations.operations.tour_state import gate_mode
 
 from .base import Endpoint
 from .examples import ARRIVED
-from .fields import Id, Instant, Millis, Shown
+from .fields import Id, Instant, Millis, Shown, utc
 from .lists import Filters, IdFilter, Pages, TextFilter
 from .problems import Conflict, invalid, renamed
 from .tour_parts import WhyGiven
@@ -92,13 +97,36 @@ class OperationShown(Shown):
 
 
 class OperationStory(OperationShown):
-    """One operation with its newest tries."""
+    """One operation with its newest tries. `expected_at`: about when its turn comes, by the CRM's limits."""
 
+    not_before = serializers.SerializerMethodField()
+    expected_at = serializers.SerializerMethodField()
+    ahead = serializers.SerializerMethodField()
     tries = serializers.SerializerMethodField()
 
     class Meta:
         model = Operation
-        fields = (*OperationShown.Meta.fields, "tries")
+        fields = (*OperationShown.Meta.fields, "not_before", "expected_at", "ahead", "tries")
+
+    @cached_property
+    def _expected(self) -> Expected | None:
+        operation: Operation = self.instance  # type: ignore[assignment]  # one, never a list
+        return Forecast.of([operation], db_now(), gate_mode()).at(operation)
+
+    @extend_schema_field({"type": "string", "format": "date-time", "nullable": True})
+    def get_not_before(self, _operation: Operation) -> str | None:
+        """Nothing is sent before; exact."""
+        return utc(at_ms(self._expected.not_before_ms)) if self._expected else None
+
+    @extend_schema_field({"type": "string", "format": "date-time", "nullable": True})
+    def get_expected_at(self, _operation: Operation) -> str | None:
+        """About when its turn comes."""
+        return utc(at_ms(self._expected.at_ms)) if self._expected else None
+
+    @extend_schema_field({"type": "integer", "nullable": True})
+    def get_ahead(self, _operation: Operation) -> int | None:
+        """About how many operations go first; 1000 means that many or more."""
+        return self._expected.ahead if self._expected else None
 
     @extend_schema_field(TryShown(many=True))
     def get_tries(self, operation: Operation) -> Any:

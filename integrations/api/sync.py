@@ -33,6 +33,10 @@ class LineShown(serializers.Serializer[Any]):
     until = serializers.DateTimeField(allow_null=True, help_text="Not before then.")
     external_id = serializers.CharField(allow_blank=True, help_text="The record's id in the CRM.")
     operation_id = Id(allow_null=True)
+    expected = serializers.DateTimeField(allow_null=True, help_text="About when its turn comes, by the CRM's limits.")
+    ahead = serializers.IntegerField(
+        allow_null=True, help_text="About how many operations go first; 1000 means that many or more."
+    )
     blocked_by = Id(allow_null=True, help_text="The operation it waits for.")
 
 
@@ -132,5 +136,7 @@ def _line(line: Line) -> dict[str, Any]:
         "until": None if line.until_ms is None else utc(at_ms(line.until_ms)),
         "external_id": line.external_id,
         "operation_id": None if line.operation_id is None else str(line.operation_id),
+        "expected": None if line.expected is None else utc(at_ms(line.expected.at_ms)),
+        "ahead": None if line.expected is None else line.expected.ahead,
         "blocked_by": None if line.blocker_id is None else str(line.blocker_id),
     }

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from integrations.models import CLAIMABLE, ConnectionState, GateMode, Operation, State
 
 from . import left_out, moments, wording
+from .expected import Expected
 from .sync_state import HolderFacts
 
 
@@ -42,8 +43,10 @@ def _can_be_cancelled(operation: Operation) -> bool:
     return operation.state in can and not operation.in_doubt
 
 
-def next_time(operation: Operation, holder: HolderFacts, now_ms: int, zone: ZoneInfo) -> str:
-    """When it may go on, or why that is not a matter of time."""
+def next_time(
+    operation: Operation, holder: HolderFacts, now_ms: int, zone: ZoneInfo, expected: Expected | None = None
+) -> str:
+    """When it may go on, or why that is not a matter of time; then when it is expected to."""
     if operation.state == State.LEASED:
         return "now"
     if operation.state == State.NEEDS_PERSON:
@@ -55,7 +58,10 @@ def next_time(operation: Operation, holder: HolderFacts, now_ms: int, zone: Zone
     if holder.state != ConnectionState.ACTIVE:
         return f"when the connection is no longer {ConnectionState(holder.state).label.lower()}"
     until = max(operation.due_ms, holder.hold_until_ms)
+    if until <= now_ms and holder.gate_mode != GateMode.Mode.NORMAL:
+        return "when Redis is back and counted in"
+    turn = f"; {expected.words(zone, now_ms)}" if expected else ""
     if until <= now_ms:
-        return "now" if holder.gate_mode == GateMode.Mode.NORMAL else "when Redis is back and counted in"
+        return f"now{turn if expected and expected.ahead else ''}"
     clock = moments.clock(moments.at_ms(until), zone, now=moments.at_ms(now_ms))
-    return f"in {moments.duration((until - now_ms) / 1000)} ({clock})"
+    return f"in {moments.duration((until - now_ms) / 1000)} ({clock}){turn}"

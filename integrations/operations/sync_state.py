@@ -11,6 +11,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from . import moments, wording
+from .expected import Expected
 
 CLAIMABLE = frozenset({"pending", "waiting", "retryable", "unknown"})
 
@@ -71,7 +72,7 @@ class Cell:
     """One record at one connection.
 
     `standing`: it should stand in the CRM now. `not_standing`: why it should not, in words. `included`, `route`: what
-    routing says. `external_id`: the CRM's id of it, if any.
+    routing says. `external_id`: the CRM's id of it, if any. `expected`: when its turn comes.
     """
 
     standing: bool
@@ -81,6 +82,7 @@ class Cell:
     external_id: str = ""
     blocker: Blocker | None = None
     not_standing: str = ""
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Line:
 
     `what`: which of a record's several effects it is about, where there are several. `external_id`: the CRM's id of it.
     `verbs`: the decision it needs. `unmapped`: it waits because the agent has no user there; `to_map`: who that is,
-    where the page knows.
+    where the page knows. `expected`: when it goes.
     """
 
     tone: Tone
@@ -112,6 +114,7 @@ class Line:
     verbs: tuple[wording.Verb, ...] = ()
     unmapped: bool = False
     to_map: ToMap | None = None
+    expected: Expected | None = None
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:
@@ -162,18 +165,24 @@ def _open(cell: Cell, operation: OperationFacts, holder: HolderFacts, now_ms: in
     if until_ms > now_ms:
         doubt = "it will be looked up " if operation.in_doubt else ""
         why = wording.reason(name or operation.reason) or "Its turn comes later"
-        text = f"{why}; {doubt}{moments.until(until_ms, zone, now_ms)}."
+        text = f"{why}; {doubt}{moments.until(until_ms, zone, now_ms)}{_turn(cell, zone, now_ms)}."
         unmapped = name == "agent_unmapped" == operation.reason
         last = _and(text, _last_word(operation))
-        return Line(Tone.WAITS, head, last, operation.id, until_ms=until_ms, unmapped=unmapped)
+        return Line(Tone.WAITS, head, last, operation.id, until_ms=until_ms, unmapped=unmapped, expected=cell.expected)
     if holder.gate_mode != "normal":
         return Line(Tone.WAITS, head, f"{wording.reason(f'gate_{holder.gate_mode}')}.", operation.id)
     if operation.in_doubt:
         text = f"{wording.reason(operation.reason) or 'Its answer is not known'}; it is looked up next."
-        return Line(Tone.WAITS, head, text, operation.id)
-    return Line(
-        Tone.WAITS, head, f"Its turn comes next; due since {moments.ago(operation.due_ms, zone, now_ms)}.", operation.id
-    )
+        return Line(Tone.WAITS, head, text, operation.id, expected=cell.expected)
+    since = f"due since {moments.ago(operation.due_ms, zone, now_ms)}"
+    behind = cell.expected is not None and cell.expected.ahead
+    text = f"{'It waits for its turn' if behind else 'Its turn comes next'}; {since}"
+    turn = _turn(cell, zone, now_ms) if behind else ""
+    return Line(Tone.WAITS, head, f"{text}{turn}.", operation.id, expected=cell.expected)
+
+
+def _turn(cell: Cell, zone: ZoneInfo, now_ms: int) -> str:
+    return f"; {cell.expected.words(zone, now_ms)}" if cell.expected else ""
 
 
 def _held_by_person(holder: HolderFacts) -> str:

@@ -33,19 +33,18 @@ from integrations.operations import one_click
 from integrations.operations.one_click import Verb
 from integrations.routing import LeftOutReasons, Route, connections_for, why_left_out
 
-from . import moments, tour_trail, wording
+from . import expected, moments, tour_trail, wording
 from .left_out import Choice
 from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, ToMap, Tone, explain
 from .tour_trail import Change
 
 _OPERATION_FIELDS = (
     "connection_id", "kind", "entity_type", "entity_id", "version", "state", "reason", "message", "blockers",
-    "in_doubt", "due_ms", "sent_ms", "cancel_requested",
+    "in_doubt", "priority", "due_ms", "sent_ms", "cancel_requested",
 )  # fmt: skip
 # Claims read these; the page needs no others of a connection, least of all its secrets.
 _CONNECTION_FIELDS = (
-    "label", "provider", "scope", "office_id", "agent_id", "sync_from", "state", "state_reason", "hold_reason",
-    "hold_until_ms",
+    *expected.FIELDS, "scope", "office_id", "agent_id", "sync_from", "state_reason", "hold_reason",
 )  # fmt: skip
 
 ConnectionRoute = Route[Any]  # of a Connection; model fields do not fit a Protocol with settable attributes
@@ -115,7 +114,7 @@ def zone_of(tour: Tour) -> ZoneInfo:
 
 
 def load(tour: Tour, now_ms: int) -> TourState:
-    """Ten queries, however many stops and connections (and none for what the tour has loaded: agent, buyer)."""
+    """Eleven queries at most, however much there is (and none for what the tour has loaded: agent, buyer)."""
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
@@ -123,7 +122,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
         stop.tour = tour
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
     answers = list(Feedback.objects.filter(stop__tour=tour).order_by("stop", "submitted_at", "id"))
-    facts = _Facts.load(tour, stops, answers)
+    facts = _Facts.load(tour, stops, answers, connections, now_ms)
     routes = connections_for(tour, connections, facts.left_out)
     rows = [
         StopRow(
@@ -163,10 +162,10 @@ def load(tour: Tour, now_ms: int) -> TourState:
 
 
 def answer_lines(answer: Feedback, now_ms: int) -> list[tuple[str, Line]]:
-    """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Seven queries."""
+    """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Eight queries at most."""
     tour = answer.stop.tour
     connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
-    facts = _Facts.load(tour, [], [answer])
+    facts = _Facts.load(tour, [], [answer], connections, now_ms)
     return [
         (route.connection.label, line)
         for route in connections_for(tour, connections, facts.left_out)
@@ -208,9 +207,17 @@ class _Facts:
     gate_mode: str
     left_out: LeftOutReasons
     agent: Agent
+    forecast: expected.Forecast
 
     @classmethod
-    def load(cls, tour: Tour, stops: Iterable[TourStop], answers: Iterable[Feedback]) -> _Facts:
+    def load(
+        cls,
+        tour: Tour,
+        stops: Iterable[TourStop],
+        answers: Iterable[Feedback],
+        connections: Iterable[Connection],
+        now_ms: int,
+    ) -> _Facts:
         ids = {"stop": [stop.pk for stop in stops], "feedback": [said.pk for said in answers]}
         ids |= {"contact": [tour.buyer_id], "tour": [tour.pk]}
         about = Q()
@@ -220,6 +227,7 @@ class _Facts:
         for operation in Operation.objects.filter(about).only(*_OPERATION_FIELDS).order_by("version", "id"):
             newest[operation.connection_id, operation.kind, operation.entity_id] = operation
         known = ExternalRef.objects.filter(about, external_id__isnull=False)
+        mode = gate_mode()
         return cls(
             newest,
             {
@@ -227,9 +235,10 @@ class _Facts:
                 for row in known.values_list("connection_id", "resource", "entity_id", "external_id")
             },
             blockers_of([operation.pk for operation in newest.values() if operation.blockers]),
-            gate_mode(),
+            mode,
             LeftOut.objects.reasons(**ids),
             tour.agent,
+            expected.Forecast.of(newest.values(), now_ms, mode, connections=connections),
         )
 
     def stands(self, stop_id: int) -> bool:
@@ -286,6 +295,7 @@ class _Facts:
             external_id=external_id,
             blocker=self.blockers.get(operation.pk) if operation else None,
             not_standing=cell.not_standing,
+            expected=self.forecast.at(operation) if operation else None,
         )
         line = explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
         return with_map(replace(line, external_id=external_id), at, self.agent)

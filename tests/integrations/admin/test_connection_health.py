@@ -15,7 +15,7 @@ from integrations.gate import BreakerState
 from integrations.models import AuditEvent, Connection, Operation
 from integrations.operations import connections
 from tests.crm import Crm, make_tour
-from tests.factories import ConnectionFactory
+from tests.factories import ConnectionFactory, OperationFactory
 
 START = datetime(2027, 9, 14, 21, 0, tzinfo=UTC)
 
@@ -104,3 +104,16 @@ def test_the_circuit_in_words(state: Any, failures: int, until_ms: int | None, w
     breaker = BreakerState(state=state, failures=failures, generation=1, opened_ms=None, until_ms=until_ms)
 
     assert circuit_words(breaker, 0) == words
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_says_when_its_turn_is_expected(crm: Crm) -> None:
+    for number in range(2):
+        OperationFactory(connection=crm.connection, entity_id=9_000 + number)
+    stop = make_tour(START).stops.get()
+    OperationFactory(connection=crm.connection, entity_id=stop.pk, due_ms=1)
+
+    (line,) = connection_health.load(crm.connection, db_now()).waiting
+
+    assert line.next_time.startswith("now; expected ~")
+    assert line.next_time.endswith("after about 2 others")

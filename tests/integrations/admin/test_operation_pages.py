@@ -352,3 +352,12 @@ def test_the_kept_requests_of_a_try_are_shown_and_inert(staff: Client, operation
     assert "POST /a?email: 400, 12 ms" in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert "<img src=x" not in text
+
+
+def test_the_story_says_when_its_turn_is_expected(staff: Client, operation_of: Make) -> None:
+    for number in range(3):
+        operation_of(entity_id=9_000 + number)
+    last = operation_of(due_ms=1)
+    text = page(staff, "operation_change", last.pk)
+    assert "It waits for its turn" in text
+    assert text.count("after about 3 others") == 2

@@ -25,7 +25,7 @@ from tests.factories import ConnectionFactory, ExternalRefFactory, FeedbackFacto
 from tests.integrations.admin.browsing import and_the_clock, linked, messages_of, page
 
 # One for each kind of record the page shows, however many there are; on PostgreSQL one more, which asks the time.
-PAGE_QUERIES = 12
+PAGE_QUERIES = 13
 
 
 def url(name: str, tour: Tour, *more: Any) -> str:
@@ -329,3 +329,17 @@ def test_the_page_of_a_summary_leads_to_its_tour(staff: Client, tour: Tour, crm_
     text = page(staff, "operation_change", operation.pk)
     assert (f'href="/admin/integrations/tour/{tour.pk}/change/"' in text, "Tour summary" in text) == (True, True)
     assert str(operation.pk) in page(staff, "operation_changelist", q="T-100")
+
+
+def test_what_is_held_says_when_it_is_expected(
+    staff: Client, tour: Tour, crm_row: Connection, operation_of: Callable[..., Operation]
+) -> None:
+    held_until = db_now() + 3_595_000
+    Connection.objects.filter(pk=crm_row.pk).update(hold_reason="rate_limited", hold_until_ms=held_until)
+    for _ in range(41):
+        OperationFactory(connection=crm_row, due_ms=1, entity_id=9_999)
+    operation_of(due_ms=2)
+    text = page(staff, "tour_change", tour.pk)
+    assert "The CRM&#x27;s rate limit; not before " in text
+    assert "; expected ~" in text
+    assert "after about 41 others." in text

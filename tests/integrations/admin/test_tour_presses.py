@@ -174,7 +174,7 @@ def test_buttons_and_undo_cost_a_fixed_number_of_queries(
         TourStopFactory(tour=stop.tour, sequence=place, appointment_status="pending")
     staff.post(at("press_stops", stop.tour, "confirm"))
     page(staff, "tour_change", stop.tour_id)
-    with django_assert_max_num_queries(and_the_clock(13)):
+    with django_assert_max_num_queries(and_the_clock(14)):
         page(staff, "tour_change", stop.tour_id)
 
 

@@ -90,3 +90,13 @@ def test_the_list_asks_a_fixed_number_of_questions(
         )
     with django_assert_max_num_queries(7):
         assert len(api.get("/api/operations?limit=200").json()["results"]) == 2 * rows
+
+
+def test_what_waits_says_when_its_turn_comes(api: Asking, connection: Connection) -> None:
+    first, second = OperationFactory(connection=connection), OperationFactory(connection=connection, due_ms=1)
+    told = api.get(f"/api/operations/{second.pk}").json()
+    assert (told["not_before"], told["ahead"]) == ("1970-01-01T00:00:00.001000+00:00", 1)
+    assert told["expected_at"] > told["created_at"]
+    Operation.objects.filter(pk=first.pk).update(state="succeeded")
+    done = api.get(f"/api/operations/{first.pk}").json()
+    assert (done["not_before"], done["expected_at"], done["ahead"]) == (None, None, None)

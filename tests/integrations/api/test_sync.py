@@ -69,3 +69,12 @@ def test_it_asks_a_fixed_number_of_questions(
 ) -> None:
     with django_assert_max_num_queries(15):
         assert api.get(f"/api/sync-state/{tour.pk}").status_code == 200
+
+
+def test_after_how_many_others(api: Asking, tour: Tour, connection: Connection) -> None:
+    OperationFactory.create_batch(2, connection=connection, entity_id=9_999)
+    OperationFactory(connection=connection, entity_id=tour.stops.get().pk, due_ms=1)
+    stop = api.get(f"/api/sync-state/{tour.pk}").json()["connections"][0]["stops"][0]
+    assert stop["ahead"] == 2
+    assert stop["expected"] > "2026"
+    assert "after about 2 others" in stop["text"]
