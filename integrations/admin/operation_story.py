@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from integrations.engine.kinds import KINDS
 from integrations.models import Agent, Attempt, ExternalRef, Operation, State
-from integrations.operations import moments, wording
+from integrations.operations import crm_links, moments, wording
 from integrations.operations.expected import Forecast
 from integrations.operations.operation_state import allowed, next_time
 from integrations.operations.sync_state import Cell, Line, explain
@@ -72,6 +72,7 @@ class Story:
     created: str
     settled: str
     external_id: str
+    crm_url: str
     marker: str
     tries: list[Try]
     waits_for: list[Other]
@@ -120,6 +121,7 @@ def load(operation: Operation, now_ms: int) -> Story:
         created=moments.clock(operation.created_at, zone),
         settled=moments.clock(moments.at_ms(operation.settled_ms), zone) if operation.settled_ms else "",
         external_id=external_id,
+        crm_url=crm_links.url(operation.connection, KINDS[operation.kind].resource, external_id),
         marker=ref.marker if ref else "",
         tries=_tries(attempts, zone),
         waits_for=waits_for,

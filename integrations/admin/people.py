@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from integrations.models import Agent, Contact, Office
-from integrations.operations import archiving, audit, deletion, left_out
+from integrations.operations import archiving, audit, crm_links, deletion, left_out
 from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.refusals import NotPossible
@@ -134,6 +134,7 @@ class ContactAdmin(FormPage, Deletable, LeavesOut):
             "tours": list(contact.tours.order_by("-starts_at")[:20]),
             "links": [link] if may else [],
             "choices": left_out.choices("contact", contact.pk),
+            "there": crm_links.of("contact", contact.pk, "contact"),
         }
 
     def get_urls(self) -> list[Any]:

@@ -100,7 +100,7 @@ class Line:
 
     `what`: which of a record's several effects it is about, where there are several. `external_id`: the CRM's id of it.
     `verbs`: the decision it needs. `unmapped`: it waits because the agent has no user there; `to_map`: who that is,
-    where the page knows. `expected`: when it goes.
+    where the page knows. `expected`: when it goes. `crm_url`: the vendor's page of the record.
     """
 
     tone: Tone
@@ -115,6 +115,7 @@ class Line:
     unmapped: bool = False
     to_map: ToMap | None = None
     expected: Expected | None = None
+    crm_url: str = ""
 
 
 def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> Line:

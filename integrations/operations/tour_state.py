@@ -33,7 +33,7 @@ from integrations.operations import one_click
 from integrations.operations.one_click import Verb
 from integrations.routing import LeftOutReasons, Route, connections_for, why_left_out
 
-from . import expected, moments, tour_trail, wording
+from . import crm_links, expected, moments, tour_trail, wording
 from .left_out import Choice
 from .sync_state import Blocker, Cell, HolderFacts, Line, OperationFacts, ToMap, Tone, explain
 from .tour_trail import Change
@@ -298,7 +298,8 @@ class _Facts:
             expected=self.forecast.at(operation) if operation else None,
         )
         line = explain(full, holder_of(route.connection, self.gate_mode), now_ms=now_ms, zone=zone)
-        return with_map(replace(line, external_id=external_id), at, self.agent)
+        there = crm_links.url(route.connection, KINDS[kind].resource, external_id)
+        return with_map(replace(line, external_id=external_id, crm_url=there), at, self.agent)
 
 
 def with_map(line: Line, connection_id: int, agent: Agent) -> Line:

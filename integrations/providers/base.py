@@ -358,6 +358,7 @@ class Manifest:
     wider than the account (None: the account). `config_headers`: headers that carry a config field. `users`: reads who
     has a login there, given the connection's config; raises ProviderError (None: it cannot be asked). `verify`: one
     read that only passes with the right credentials and account; raises ProviderError. `accounts`: lists accounts.
+    `record_urls`: by resource, the vendor's page of a record for people; `{id}` and names of config fields are put in.
     """
 
     slug: str
@@ -376,3 +377,4 @@ class Manifest:
     users: Callable[[Exchange, Mapping[str, str]], Sequence[ProviderUser]] | None = None
     verify: Callable[[Exchange, Mapping[str, str]], None] | None = None
     accounts: AccountList | None = None
+    record_urls: Mapping[str, str] = field(default_factory=dict)

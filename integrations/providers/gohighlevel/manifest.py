@@ -72,4 +72,6 @@ MANIFEST = Manifest(
     mapping_version=MAPPING_VERSION,
     users=list_users,
     verify=verify,
+    # The address in the vendor's own application; notes, tasks and appointments stand on the contact's page.
+    record_urls={"contact": "https://app.gohighlevel.com/v2/location/{location_id}/contacts/detail/{id}"},
 )

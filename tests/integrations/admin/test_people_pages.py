@@ -11,7 +11,7 @@ from django.urls import reverse
 from integrations.models import Agent, AuditEvent, Connection, Contact, Office, Operation, Tour
 from integrations.operations import planning
 from tests.factories import AgentFactory, ConnectionFactory, ContactFactory, OfficeFactory
-from tests.integrations.admin.browsing import messages_of, page
+from tests.integrations.admin.browsing import linked, messages_of, page
 
 
 def url(model: str, name: str, *args: Any) -> str:
@@ -176,3 +176,15 @@ def test_a_buyer_with_a_standing_tour_is_not_archived(staff: Client, tour: Tour)
     answer = staff.post(url("contact", "archive", tour.buyer_id))
     assert "Tour T-100 of this buyer still stands" in answer.content.decode()
     assert Contact.objects.get().archived_at is None
+
+
+def test_a_buyers_page_leads_to_the_buyer_in_the_crm(
+    staff: Client, tour: Tour, crm_row: Connection, settings: Any
+) -> None:
+    settings.REANNA_SANDBOX_URL = ""
+    linked(crm_row, "contact", tour.buyer_id, "c<9")
+    text = page(staff, "contact_change", tour.buyer_id)
+    there = f"https://app.gohighlevel.com/v2/location/{crm_row.account_key}/contacts/detail/c%3C9"
+    assert f'<a href="{there}" target="_blank" rel="noopener noreferrer">' in text
+    assert '<code class="rr-id">c&lt;9</code>' in text
+    assert f'<a href="{there}"' in page(staff, "tour_change", tour.pk)

@@ -47,7 +47,7 @@ def test_what_is_in_the_crm_is_said_with_its_id(
     operation = operation_of(state="succeeded")
     linked(operation.connection, "stop", operation.entity_id, "appt_77")
     text = " ".join(page(staff, "tour_change", tour.pk).split())
-    assert '<span class="rr-badge rr-in">In the CRM</span> appt_77' in text
+    assert '<span class="rr-badge rr-in">In the CRM</span> <code class="rr-id">appt_77</code>' in text
 
 
 def test_what_waits_is_said_with_its_operation(
@@ -99,7 +99,7 @@ def test_a_linked_buyer_of_a_cancelled_tour_is_still_in_the_crm(staff: Client, t
     Tour.objects.filter(pk=tour.pk).update(status="cancelled")
     linked(crm_row, "contact", tour.buyer_id, "person_1")
     text = " ".join(page(staff, "tour_change", tour.pk).split())
-    assert '<span class="rr-badge rr-in">In the CRM</span> person_1' in text
+    assert '<span class="rr-badge rr-in">In the CRM</span> <code class="rr-id">person_1</code>' in text
 
 
 def test_without_a_connection_the_page_says_what_to_do(staff: Client, tour: Tour) -> None:
@@ -267,7 +267,9 @@ def test_what_was_said_stands_under_its_stop_with_its_note_and_task(
     text = " ".join(page(staff, "tour_change", tour.pk).split())
     assert f'<a href="/admin/integrations/feedback/{answer.pk}/change/">Feedback of the buyer</a>: interested' in text
     note, task = (Operation.objects.get(kind=kind) for kind in ("feedback.note", "feedback.task"))
-    assert 'Feedback note</span> <span class="rr-badge rr-in">In the CRM</span> note_1' in text
+    assert (
+        'Feedback note</span> <span class="rr-badge rr-in">In the CRM</span> <code class="rr-id">note_1</code>' in text
+    )
     assert 'Follow-up task</span> <span class="rr-badge rr-blocked">Blocked by</span>' in text
     for operation in (note, task):
         assert f'href="/admin/integrations/operation/{operation.pk}/change/"' in text
@@ -301,7 +303,7 @@ def test_a_completed_tours_summary_stands_below_its_stops(staff: Client, tour: T
     Operation.objects.update(state="succeeded", blockers=0)
     text = " ".join(page(staff, "tour_change", tour.pk).split())
     row = text.partition("Summary of the tour</th>")[2].partition("</tr>")[0]
-    assert '<span class="rr-badge rr-in">In the CRM</span> n_9' in row
+    assert '<span class="rr-badge rr-in">In the CRM</span> <code class="rr-id">n_9</code>' in row
     operation = Operation.objects.get(kind="tour.summary")
     assert f'href="/admin/integrations/operation/{operation.pk}/change/"' in row
 
