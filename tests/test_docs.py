@@ -68,6 +68,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
         yield path, ast.parse(path.read_text("utf-8"))
 
 
+@cache
 def variables_read() -> dict[str, object]:
     """Each variable the code reads, and its default where it stands beside the name."""
     found: dict[str, object] = {}

@@ -117,7 +117,7 @@ def _server(user: pwd.struct_passwd | None, bin_folder: Path, folder: Path, port
     watchdog = Watchdog(folder)  # ends the server if this process is killed
     watchdog.add(server.pid)
     try:
-        _await(server, port, log)
+        _await(server, folder / "data" / "postmaster.pid", log)
         yield
     finally:
         server.send_signal(signal.SIGINT)  # its "fast shutdown": clients are disconnected
@@ -130,14 +130,16 @@ def _server(user: pwd.struct_passwd | None, bin_folder: Path, folder: Path, port
         watchdog.close()
 
 
-def _await(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _await(server: subprocess.Popen[bytes], pid_file: Path, log: Path) -> None:
+    """Until it takes queries. Its port is open before; what `pg_ctl --wait` reads is the last line of its pid file."""
     deadline = time.monotonic() + START_LIMIT_S
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+        with contextlib.suppress(FileNotFoundError):
+            if pid_file.read_text().splitlines()[-1:] == ["ready   "]:
+                return
         if server.poll() is not None or time.monotonic() > deadline:
             raise ClusterError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def _free_port() -> int:

@@ -17,6 +17,8 @@ import pytest
 
 from tests.reanna.running import ROOT, clean_environ
 
+pytestmark = pytest.mark.stack
+
 # One small wheel that needs nothing, at the version and with the hashes of our own lock.
 PACKAGE = "sqlparse"
 
