@@ -45,15 +45,12 @@ class AuditEventAdmin(ReadOnly):
 
     list_display = ("at", "actor", "via", "verb", "object_type", "object_label", "reason")
     list_filter = ("via", ObjectTypeFilter, "at")
+    linked_lookups = ("object_id__exact",)  # a record's own history
     search_fields = ("actor__istartswith", "verb__istartswith", "object_label__istartswith")
     search_help_text = "Who, what, or the record's name"
     ordering = ("-id",)
     list_per_page = 50
     fields = ("at", "actor", "via", "verb", "object_type", "object_id", "object_label", "was", "became", "reason")
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """A record's own history is linked by its id."""
-        return lookup == "object_id__exact" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="before")
     def was(self, event: AuditEvent) -> str:

@@ -113,6 +113,7 @@ class OperationAdmin(ReadOnly):
     )  # fmt: skip
     list_display_links = ("state_words",)
     list_filter = (StateFilter, ConnectionFilter, KindFilter, ReasonFilter)
+    linked_lookups = ("import_run__id__exact",)
     search_fields = ("pk",)  # shows the search box; `get_search_results` searches
     search_help_text = "A tour's reference, a street, or an operation's number"
     ordering = ("-id",)
