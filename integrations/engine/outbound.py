@@ -148,7 +148,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     kind = attempt.link.kind(operation.kind)
     attempt.settle_s = max(engine.figures.settle_s, kind.settle_s)
     snapshot = snapshots.take(operation.kind, operation.entity_id, attempt.connection)
-    needs, missing = _needs(attempt.connection, snapshot)
+    needs, missing = _needs(attempt, snapshot)
     facts = RefFacts(ref.external_id, ref.marker)
     attempt.version = snapshot.facts.version
     if not snapshot.stands and ref.external_id is None and not operation.in_doubt:
@@ -188,13 +188,15 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     )
 
 
-def _needs(connection: Connection, snapshot: snapshots.Snapshot) -> tuple[Mapping[str, str], str]:
+def _needs(attempt: Try, snapshot: snapshots.Snapshot) -> tuple[Mapping[str, str], str]:
     """External ids of what this operation hangs on, and the first resource that has none."""
     needs: dict[str, str] = {}
+    under = _under(attempt)
     for resource, (entity_type, entity_id) in snapshot.needs.items():
+        whose = under if under is not None and resource == "contact" else entity_id
         external_id = (
             ExternalRef.objects.filter(
-                connection=connection, entity_type=entity_type, entity_id=entity_id, resource=resource
+                connection=attempt.connection, entity_type=entity_type, entity_id=whose, resource=resource
             )
             .values_list("external_id", flat=True)
             .first()
@@ -203,6 +205,19 @@ def _needs(connection: Connection, snapshot: snapshots.Snapshot) -> tuple[Mappin
             return needs, resource
         needs[resource] = external_id
     return needs, ""
+
+
+def _under(attempt: Try) -> int | None:
+    """The merged buyer under whose person the record stands, or may stand: it is changed and looked up there.
+
+    What does not stand there (any more) is made under the person of who stands for that buyer now.
+    """
+    ref = attempt.ref
+    if ref.under_id is None or ref.external_id is not None or attempt.claim.operation.in_doubt:
+        return ref.under_id
+    ExternalRef.objects.filter(pk=ref.pk).update(under=None)
+    ref.under_id = None
+    return None
 
 
 def _given_to_nobody(engine: Engine, attempt: Try, snapshot: snapshots.Snapshot, wanted: Wanted) -> Ending | None:

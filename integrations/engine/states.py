@@ -146,6 +146,13 @@ def can_leave_out(row: Row) -> bool:
     return row.state in ("pending", "waiting", "retryable", "needs_person", "dead") and not row.in_doubt
 
 
+def merge_away(row: Row) -> Row:
+    """Its buyer was merged into another, whose own operation does it: what is neither leased nor in doubt."""
+    if not can_leave_out(row):
+        raise IllegalMove(f"cannot merge away: {row.state}{' in doubt' if row.in_doubt else ''}")
+    return replace(row, state="superseded", reason="merged")
+
+
 def asks_to_overwrite(row: Row) -> bool:
     """Whether it waits for a person to say whose values win. Nothing was sent, so nothing is in doubt."""
     return row.state == "needs_person" and row.reason == "changed_at_provider" and not row.in_doubt

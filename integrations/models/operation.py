@@ -167,7 +167,10 @@ def new_marker() -> str:
 
 
 class ExternalRef(Record):
-    """What our entity is called at the provider, and what the provider last acknowledged."""
+    """What our entity is called at the provider, and what the provider last acknowledged.
+
+    `under`: the merged buyer under whose person the record stands there, when that is not its tour's buyer.
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="refs")
     entity_type = models.CharField(max_length=16)
@@ -181,6 +184,7 @@ class ExternalRef(Record):
         null=True, editable=False, help_text="What the provider last acknowledged; shows whether it was changed there."
     )
     gone_at = models.DateTimeField(null=True)
+    under = models.ForeignKey("integrations.Contact", on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
         constraints = [

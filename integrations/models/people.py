@@ -44,7 +44,8 @@ class Agent(Record):
 class Contact(Record):
     """A buyer. Neither e-mail nor phone is unique: couples share both.
 
-    An import matches e-mail, else phone, within the name.
+    An import matches e-mail, else phone, within the name. `merged_into`: who stands for this buyer since a merge; never
+    one that was merged itself.
     """
 
     first_name = models.CharField(max_length=80, blank=True)
@@ -55,6 +56,9 @@ class Contact(Record):
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="merged"
+    )
 
     class Meta:
         ordering = ["last_name", "first_name", "id"]
@@ -72,6 +76,11 @@ class Contact(Record):
 
     def __str__(self) -> str:
         return self.full_name or self.email or self.phone
+
+    @property
+    def survivor(self) -> Contact:
+        """Who stands for this buyer: itself, unless it was merged."""
+        return self if self.merged_into is None else self.merged_into
 
     @property
     def full_name(self) -> str:

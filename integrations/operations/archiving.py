@@ -37,9 +37,11 @@ def archive_contact(contact_id: int, who: Who) -> bool:
 
 
 def unarchive_contact(contact_id: int, who: Who) -> bool:
-    """As before. Raises Contact.DoesNotExist."""
+    """As before. Raises NotPossible for one who was merged, Contact.DoesNotExist."""
     with transaction.atomic():
         contact = Contact.objects.select_for_update().get(pk=contact_id)
+        if contact.merged_into is not None:
+            raise NotPossible(f"This buyer was merged into “{contact.merged_into}”, who stands for both.")
         if contact.archived_at is None:
             return False
         return _store(contact, {"archived_at": (contact.archived_at, None)}, "contact.unarchive", who)

@@ -127,6 +127,18 @@ def leave_out(entity_type: str, entity_id: int, connection_id: int, reason: str,
     )
     if not made:
         return None
+    reach = _take_out(concerned, connection_id)
+    after = {"connection": connection_id, "cancelled there": reach.cancelled, "operations ended": reach.ended}
+    audit.record("leave_out", record, actor=who.actor, via=who.via, reason=why, after=after)
+    return reach
+
+
+def join(tours: list[Tour], connection_id: int) -> Reach:
+    """These tours, locked with their stops, came to a buyer who is left out there: so are they now."""
+    return _take_out(_Concerned(tours, _records_of([tour.pk for tour in tours])), connection_id)
+
+
+def _take_out(concerned: _Concerned, connection_id: int) -> Reach:
     standing = _standing(concerned, connection_id)
     ended = _end(concerned, connection_id)
     # As when a connection ceases to serve a tour: a version rises, so that the end of what stands is planned.
@@ -134,8 +146,6 @@ def leave_out(entity_type: str, entity_id: int, connection_id: int, reason: str,
     planning.newly_told(concerned.tours)
     planning.plan_tours(concerned.tours, at=[connection_id])
     ring_after_commit(connection_id)
-    after = {"connection": connection_id, "cancelled there": len(standing), "operations ended": ended}
-    audit.record("leave_out", record, actor=who.actor, via=who.via, reason=why, after=after)
     return Reach(len(standing), ended)
 
 
@@ -188,13 +198,17 @@ def _concerned(entity_type: str, entity_id: int, connection_id: int) -> _Concern
         return _Concerned(list(tours.filter(stops=entity_id)), {"stop": [entity_id]})
     mine = list(tours.filter(buyer=entity_id) if entity_type == "contact" else tours.filter(pk=entity_id))
     ids = [tour.pk for tour in mine]
-    records = {
-        "tour": ids,
-        "stop": list(TourStop.objects.filter(tour__in=ids).order_by("pk").values_list("pk", flat=True)),
-        "feedback": list(Feedback.objects.filter(stop__tour__in=ids).order_by("pk").values_list("pk", flat=True)),
-    }
     buyer = [entity_id] if entity_type == "contact" else [t.buyer_id for t in mine if _last_of(t, connection_id)]
-    return _Concerned(mine, {**records, "contact": buyer})
+    return _Concerned(mine, {**_records_of(ids), "contact": buyer})
+
+
+def _records_of(tour_ids: list[int]) -> dict[str, list[int]]:
+    """All that hangs on these tours."""
+    return {
+        "tour": tour_ids,
+        "stop": list(TourStop.objects.filter(tour__in=tour_ids).order_by("pk").values_list("pk", flat=True)),
+        "feedback": list(Feedback.objects.filter(stop__tour__in=tour_ids).order_by("pk").values_list("pk", flat=True)),
+    }
 
 
 def _last_of(tour: Tour, connection_id: int) -> bool:

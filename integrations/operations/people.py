@@ -11,17 +11,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from integrations.models import Agent, Contact, ImportRun
+from integrations.models import Agent, Contact, ImportRun, Tour
 
 from . import audit, planning
 from .audit import Changes, Who
+from .refusals import NotPossible
 from .validation import AgentInput, ContactInput
 
 
 class People:
     """The agents and buyers of a set of tours: fetched together, created together. Inside a transaction.
 
-    A buyer is recognised within the same name by e-mail address, else by phone. What is known of a buyer is never
+    A buyer is recognised within the same name by e-mail address, else by phone; one who was merged is who stands for
+    them now. What is known of a buyer is never
     overwritten by an import, only gaps are filled: two rows that disagree would otherwise undo one another each time
     the file is read.
     """
@@ -37,7 +39,8 @@ class People:
             self._by_name[_name_key(contact)].append(contact)
             self._same[contact.pk] = contact
         contact_ids = {item for item in buyers if isinstance(item, int)}
-        self._contacts_by_id = Contact.objects.in_bulk(contact_ids) if contact_ids else {}
+        by_id = Contact.objects.select_related("merged_into").in_bulk(contact_ids) if contact_ids else {}
+        self._contacts_by_id = {pk: contact.survivor for pk, contact in by_id.items()}
         self.created_agents: list[Agent] = []
         self.created: list[Contact] = []
         self.filled: dict[int, tuple[Contact, Changes]] = {}
@@ -72,8 +75,14 @@ class People:
             same_name.append(fits)
             self.created.append(fits)
         else:
+            fits = self._standing_for(fits)
             self._fill(fits, wanted)
         return fits
+
+    def _standing_for(self, contact: Contact) -> Contact:
+        if contact.merged_into is None:
+            return contact
+        return self._same.setdefault(contact.merged_into.pk, contact.merged_into)
 
     def _fill(self, contact: Contact, wanted: ContactInput) -> None:
         changes: Changes = {}
@@ -109,8 +118,26 @@ class People:
                 _write(contact, still, who, import_run)
 
 
+def give_to_survivors(tours: Sequence[Tour]) -> None:
+    """Gives tours that were stored just now to who stands for their buyer, if that was merged meanwhile. One query.
+
+    A merge that comes later waits for the stored rows; one that came before is seen here.
+    """
+    ids = {tour.buyer_id for tour in tours}
+    if not ids:
+        return
+    gone = Contact.objects.filter(pk__in=ids, merged_into__isnull=False).select_related("merged_into").in_bulk()
+    for tour in tours:
+        if tour.buyer_id in gone:
+            tour.buyer = gone[tour.buyer_id].survivor
+            tour.save(update_fields=["buyer"])
+
+
 def save_contact(data: ContactInput, *, actor: str, via: str, contact_id: int | None = None) -> Contact:
-    """Create a buyer, or change one: then its version rises and what must follow is planned. Unchanged: no write."""
+    """Create a buyer, or change one: then its version rises and what must follow is planned. Unchanged: no write.
+
+    Raises NotPossible for one who was merged, Contact.DoesNotExist.
+    """
     who = Who(actor, via)
     values = {name: getattr(data, name) for name in ("first_name", "last_name", "email", "phone")}
     with transaction.atomic():
@@ -119,6 +146,8 @@ def save_contact(data: ContactInput, *, actor: str, via: str, contact_id: int | 
             audit.record("contact.create", contact, actor=actor, via=via, after=values)
             return contact
         contact = Contact.objects.select_for_update().get(pk=contact_id)
+        if contact.merged_into is not None:
+            raise NotPossible(f"This buyer was merged into “{contact.merged_into}”: change that one.")
         changes = changes_of(contact, values)
         if changes:
             _write(contact, changes, who)
@@ -153,7 +182,8 @@ def _contacts_like(wanted: list[ContactInput]) -> list[Contact]:
     phones = {item.phone for item in wanted if item.phone}
     if not emails and not phones:
         return []
-    rows = Contact.objects.annotate(key=Lower("email")).filter(Q(key__in=emails) | Q(phone__in=phones))
+    mine = Contact.objects.select_related("merged_into").annotate(key=Lower("email"))
+    rows = mine.filter(Q(key__in=emails) | Q(phone__in=phones))
     return sorted(rows, key=lambda contact: (contact.archived_at is not None, contact.pk))
 
 

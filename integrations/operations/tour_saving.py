@@ -18,7 +18,7 @@ from integrations.models import AuditEvent, ImportItem, ImportRun, Operation, To
 
 from . import archiving, audit, planning, unmapped
 from .audit import Changes, Who
-from .people import People, changes_of
+from .people import People, changes_of, give_to_survivors
 from .refusals import ARCHIVED
 from .validation import StopInput, TourInput
 
@@ -93,6 +93,7 @@ def save_tours(
                 values |= {"status": TourStatus.SCHEDULED, "archived_at": None}
             _merge(saved, values, item.stops)
         _write(results)
+        give_to_survivors([saved.tour for saved in results if saved.created or "buyer" in saved.changes])
         for item, saved in zip(inputs, results, strict=True):
             _further_buyers(item, saved, people)
             if saved.changed and not saved.created and _archived_before(saved):

@@ -29,6 +29,7 @@ REASONS = {
     "local_network": "Our own network or name look-up failed",
     "look_up_failed": "Looking the record up in the CRM failed",
     "mapped_elsewhere": "The CRM's record is linked to another of our records",
+    "merged": "The buyer was merged into another, whose operation took its place",
     "needs_missing": "What this hangs on is not in the CRM",
     "newer_version": "A newer version took its place",
     "no_change": "The CRM showed this already",
@@ -75,7 +76,7 @@ KINDS = {
 QUESTIONS = {
     "two_matches": "Which record in the CRM is this one? Delete the double there, then retry, or give its id.",
     "changed_at_provider": "It was changed in the CRM since we last wrote it. Send ours over it, or keep theirs?",
-    "mapped_elsewhere": "Is this the same person as another of our buyers? Part them in the CRM, then retry.",
+    "mapped_elsewhere": "Are these two of our buyers one person? Merge them. If not, part them in the CRM, then retry.",
     "no_look_up": "Did it arrive in the CRM? Look there and answer.",
     "attempts_used_up": "Did it arrive in the CRM? It could not be looked up: look there and answer.",
     "needs_missing": "The buyer is not linked in the CRM. Retry the buyer's operation, then this one.",
@@ -158,8 +159,14 @@ KEEP_THEIRS = Verb(
     "Keep theirs",
     ("Nothing is sent; the CRM keeps what was changed there.", "The next change of our record asks again."),
 )
+MERGE = Verb(
+    "merge",
+    "Merge these two buyers",
+    ("A page says what comes together, what stays apart in each CRM, and asks.",),
+)
 VERBS = {
-    verb.slug: verb for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT, SEND_OURS, KEEP_THEIRS)
+    verb.slug: verb
+    for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT, SEND_OURS, KEEP_THEIRS, MERGE)
 }
 
 

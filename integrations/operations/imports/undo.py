@@ -23,6 +23,7 @@ from django.utils import timezone
 from integrations.models import (
     AppointmentStatus,
     AuditEvent,
+    Contact,
     Feedback,
     ImportItem,
     ImportRun,
@@ -281,7 +282,8 @@ def _typed(record: models.Model, name: str, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(stored, models.ForeignKey):
-        return stored.related_model._default_manager.get(pk=value)
+        found = stored.related_model._default_manager.get(pk=value)
+        return found.survivor if isinstance(found, Contact) else found
     if isinstance(stored, models.DateTimeField):
         return datetime.fromisoformat(value)
     if isinstance(stored, models.DecimalField):

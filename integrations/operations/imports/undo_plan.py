@@ -18,6 +18,7 @@ from integrations.operations.audit import Who
 MAX_NAMED = 1000
 """So many names are kept with a run that was taken back."""
 _BUYERS = 100
+_CHANGES = ("contact.update", "contact.merge")
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ def _decide(contacts: Iterable[Contact], plan: UndoPlan) -> list[Contact]:
     ids = [contact.pk for contact in found]
     used = _used(ids, plan.cancelled_ids)
     changed = set(
-        AuditEvent.objects.filter(object_type="contact", object_id__in=ids, verb="contact.update")
+        AuditEvent.objects.filter(object_type="contact", object_id__in=ids, verb__in=_CHANGES)
         .exclude(reason=f"import {plan.run.pk}")
         .values_list("object_id", flat=True)
     )
