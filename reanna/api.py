@@ -6,11 +6,13 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
+from integrations.api.agents import Agents, Offices
 from integrations.api.base import NoSuchAddress
 from integrations.api.connections import Connections
 from integrations.api.feedback import Answers
+from integrations.api.left_out import LeftOuts
 from integrations.api.operations import Operations
-from integrations.api.people import Agents, Contacts
+from integrations.api.people import Contacts
 from integrations.api.sync import SyncState
 from integrations.api.tours import Tours
 
@@ -19,8 +21,10 @@ router.register("tours", Tours, basename="tours")
 router.register("feedback", Answers, basename="feedback")
 router.register("contacts", Contacts, basename="contacts")
 router.register("agents", Agents, basename="agents")
+router.register("offices", Offices, basename="offices")
 router.register("connections", Connections, basename="connections")
 router.register("operations", Operations, basename="operations")
+router.register("left-out", LeftOuts, basename="left-out")
 router.register("sync-state", SyncState, basename="sync-state")
 
 OPEN_TO_ALL = {"authentication_classes": (), "permission_classes": ()}

@@ -176,11 +176,18 @@ CALLS = {
     "POST /api/tours": Call("tours:write", OPERATOR),
     "GET /api/tours/{id}": Call("tours:read", VIEWER),
     "PATCH /api/tours/{id}": Call("tours:write", OPERATOR),
-    "POST /api/tours/{id}/cancel": Call("tours:write", OPERATOR),
-    "POST /api/tours/{id}/complete": Call("tours:write", OPERATOR),
-    "POST /api/tours/{id}/stops/{stop_id}/move": Call("tours:write", OPERATOR),
-    "POST /api/tours/{id}/stops/{stop_id}/outcome": Call("tours:write", OPERATOR),
-    "POST /api/tours/{id}/stops/{stop_id}/status": Call("tours:write", OPERATOR),
+    "DELETE /api/tours/{id}": Call("records:delete", MANAGER),
+    "GET /api/tours/{id}/plan": Call("tours:read", VIEWER),
+    "GET /api/tours/{id}/stops/{stop_id}/plan": Call("tours:read", VIEWER),
+    **{
+        f"POST /api/tours/{{id}}/{verb}": Call("tours:write", OPERATOR)
+        for verb in ("archive", "cancel", "complete", "press", "unarchive", "undo")
+    },
+    **{
+        f"POST /api/tours/{{id}}/stops/{{stop_id}}/{verb}": Call("tours:write", OPERATOR)
+        for verb in ("move", "outcome", "press", "status")
+    },
+    "DELETE /api/tours/{id}/stops/{stop_id}": Call("tours:write", OPERATOR),
     "GET /api/sync-state/{id}": Call("tours:read", VIEWER),
     "GET /api/feedback": Call("feedback:read", VIEWER),
     "POST /api/feedback": Call("feedback:write", OPERATOR),
@@ -190,8 +197,24 @@ CALLS = {
     "POST /api/contacts": Call("contacts:write", OPERATOR),
     "GET /api/contacts/{id}": Call("contacts:read", VIEWER),
     "PATCH /api/contacts/{id}": Call("contacts:write", OPERATOR),
+    "POST /api/contacts/{id}/archive": Call("contacts:write", OPERATOR),
+    "POST /api/contacts/{id}/unarchive": Call("contacts:write", OPERATOR),
+    "DELETE /api/contacts/{id}": Call("records:delete", MANAGER),
     "GET /api/agents": Call("agents:read", VIEWER),
+    "POST /api/agents": Call("agents:write", MANAGER),
     "GET /api/agents/{id}": Call("agents:read", VIEWER),
+    "PATCH /api/agents/{id}": Call("agents:write", MANAGER),
+    "DELETE /api/agents/{id}": Call("records:delete", MANAGER),
+    "GET /api/offices": Call("agents:read", VIEWER),
+    "POST /api/offices": Call("agents:write", MANAGER),
+    "GET /api/offices/{id}": Call("agents:read", VIEWER),
+    "PATCH /api/offices/{id}": Call("agents:write", MANAGER),
+    "DELETE /api/offices/{id}": Call("records:delete", MANAGER),
+    "GET /api/left-out": Call("left-out:read", VIEWER),
+    "POST /api/left-out": Call("left-out:write", OPERATOR),
+    "GET /api/left-out/{id}": Call("left-out:read", VIEWER),
+    "POST /api/left-out/plan": Call("left-out:read", VIEWER),
+    "POST /api/left-out/{id}/take-back": Call("left-out:write", OPERATOR),
     "GET /api/connections": Call("connections:read", VIEWER),
     "POST /api/connections": Call("connections:write", MANAGER),
     "GET /api/connections/{id}": Call("connections:read", VIEWER),
@@ -202,7 +225,17 @@ CALLS = {
     "GET /api/operations/{id}": Call("operations:read", VIEWER),
     **{
         f"POST /api/operations/{{id}}/{verb}": Call("operations:act", OPERATOR)
-        for verb in ("arrived", "cancel", "not-arrived", "recreate", "retry", "skip")
+        for verb in (
+            "arrived",
+            "cancel",
+            "keep-theirs",
+            "leave-out",
+            "not-arrived",
+            "recreate",
+            "retry",
+            "send-ours",
+            "skip",
+        )
     },
 }
 """Every request there is at the API; any other is answered with 405."""

@@ -8,15 +8,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from integrations.models import Agent, Contact, Office
-from integrations.operations import archiving, audit, crm_links, deletion, left_out
+from integrations.operations import archiving, crm_links, deletion, left_out
+from integrations.operations.agents import save_agent, save_office
 from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.refusals import NotPossible
-from integrations.operations.routes import follow_agent, follow_agent_name
 from integrations.operations.validation import clean_contact
 
 from .choosing import one_of
@@ -28,40 +27,24 @@ from .plain_forms import field_of, plain_field, shown, typed
 CONTACT_NAMES = ("first_name", "last_name", "email", "phone")
 
 
-class Audited(Deletable):
-    """A record whose form is Django's own (`full_clean` checks it): storing it writes the audit trail."""
-
-    verb = ""
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        names = form.changed_data
-        before = audit.plain_dict({name: form.initial.get(name) for name in names}) if change else None
-        if change and not names:
-            return
-        super().save_model(request, obj, form, change)
-        by = who(request)
-        after = {name: form.cleaned_data.get(name) for name in names}
-        verb = f"{self.verb}.{'update' if change else 'create'}"
-        audit.record(verb, obj, actor=by.actor, via=by.via, before=before, after=after)
-
-
 @admin.register(Office)
-class OfficeAdmin(Audited):
+class OfficeAdmin(Deletable):
     """Offices of the brokerage."""
 
-    verb = "office"
     list_display = ("name",)
     search_fields = ("name",)
     fields = ("name",)
     deleting = staticmethod(deletion.delete_office)
     delete_instead = "An office with agents or connections is refused: move them first."
 
+    def save_model(self, request: HttpRequest, obj: Office, form: Any, change: bool) -> None:
+        obj.pk = save_office(_changed(form), who(request), office_id=obj.pk if change else None).pk
+
 
 @admin.register(Agent)
-class AgentAdmin(Audited):
+class AgentAdmin(Deletable):
     """People who show homes."""
 
-    verb = "agent"
     list_display = ("name", "email", "mls_id", "office", "active")
     list_filter = ("active", "office")
     list_select_related = ("office",)
@@ -71,25 +54,15 @@ class AgentAdmin(Audited):
     delete_instead = "An agent with tours or connections is refused: untick “active” instead."
 
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if change and "office" in form.changed_data:
-            pk, before = obj.pk, form.initial.get("office")
-            # Tours are replanned in short transactions of their own, once the move is stored.
-            transaction.on_commit(lambda: _follow(pk, before))
-        if change and "name" in form.changed_data:
-            named = obj.pk
-            transaction.on_commit(lambda: _follow_name(named))
+        obj.pk = save_agent(_changed(form), who(request), agent_id=obj.pk if change else None).pk
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_foreignkey(db_field, request, **{**kwargs, "widget": one_of(db_field)})
 
 
-def _follow(agent_id: int, office_before: int | None) -> None:
-    follow_agent(agent_id, office_before=office_before)
-
-
-def _follow_name(agent_id: int) -> None:
-    follow_agent_name(agent_id)
+def _changed(form: Any) -> dict[str, Any]:
+    """What was typed anew in Django's own form, which `full_clean` has checked."""
+    return {name: form.cleaned_data[name] for name in form.changed_data}
 
 
 class ContactForm(forms.Form):

@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
-from django.db.models import Case, Count, Exists, IntegerField, OuterRef, QuerySet, When
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from integrations.models import OPEN, Operation, State, Tour, TourStop
-from integrations.operations.at_risk import tours_at_risk
-
-PERSON = (State.DEAD, State.NEEDS_PERSON)
-WAITING = tuple(state for state in OPEN if state not in PERSON)
-MOST_AT_RISK = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a tour's showings stand in the CRMs: how many operations failed or ask, how many wait."""
-
-    person: int = 0
-    waiting: int = 0
-
-    @property
-    def state(self) -> str:
-        """Whose colour the badge has."""
-        return "dead" if self.person else "pending" if self.waiting else "succeeded"
-
-    @property
-    def words(self) -> str:
-        """One or two counts, or that nothing is open."""
-        parts = [f"{self.person} to look at"] if self.person else []
-        parts += [f"{self.waiting} waiting"] if self.waiting else []
-        return ", ".join(parts) or "Nothing open"
-
-
-def standings(tour_ids: Iterable[int]) -> dict[int, Standing]:
-    """Of each of these tours that has open or failed showings. Two queries."""
-    tour_of = dict(TourStop.objects.filter(tour__in=list(tour_ids)).order_by().values_list("pk", "tour_id"))
-    rows = Operation.objects.filter(entity_type="stop", entity_id__in=list(tour_of), state__in=(*OPEN, State.DEAD))
-    counted: dict[int, list[int]] = {}
-    for stop_id, state, number in rows.order_by().values_list("entity_id", "state").annotate(Count("pk")):
-        counted.setdefault(tour_of[stop_id], [0, 0])[0 if state in PERSON else 1] += number
-    return {pk: Standing(*numbers) for pk, numbers in counted.items()}
+from integrations.models import Tour
+from integrations.operations.standing import (
+    PERSON,
+    WAITING,
+    Standing,
+    at_risk,
+    settled,
+    standings,
+    with_showings,
+)
 
 
 class TourList(ChangeList):
@@ -105,20 +77,11 @@ class SyncFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Tour]) -> QuerySet[Tour]:
         match self.value():
             case "risk":
-                ids = [found.tour_id for found in tours_at_risk(timezone.now(), most=MOST_AT_RISK)]
-                places = [When(pk=pk, then=place) for place, pk in enumerate(ids)]
-                order = Case(*places, default=len(ids), output_field=IntegerField())
-                return queryset.filter(pk__in=ids).order_by(order)
+                return at_risk(queryset, timezone.now())
             case "person":
-                return queryset.filter(pk__in=_tours_with(PERSON))
+                return with_showings(queryset, state__in=PERSON)
             case "waiting":
-                return queryset.filter(pk__in=_tours_with(WAITING))
+                return with_showings(queryset, state__in=WAITING)
             case "settled":
-                return queryset.exclude(Exists(_tours_with((*PERSON, *WAITING)).filter(tour=OuterRef("pk"))))
+                return settled(queryset)
         return queryset
-
-
-def _tours_with(states: Iterable[State]) -> QuerySet[TourStop, Any]:
-    """Ids of tours with a showing in one of these states at some CRM."""
-    held = Operation.objects.filter(entity_type="stop", state__in=list(states))
-    return TourStop.objects.filter(pk__in=held.values("entity_id")).order_by().values("tour_id")

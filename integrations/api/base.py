@@ -32,7 +32,7 @@ from .schema import ApiSchema
 
 log = logging.getLogger(__name__)
 
-WRITES = ("POST", "PATCH")
+WRITES = ("POST", "PATCH", "DELETE")
 ID = r"[0-9]{1,18}"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _KEPT_HEADERS = ("ETag", "Location")
@@ -49,7 +49,7 @@ class Endpoint(GenericViewSet[Any]):
     parser_classes = (StrictJSON,)
     content_negotiation_class = AlwaysJSON
     schema = ApiSchema()
-    http_method_names = ("get", "head", "post", "patch")
+    http_method_names = ("get", "head", "post", "patch", "delete")
     lookup_value_regex = ID
     one_transaction = True
     """Whether a repeatable request may hold its work and its answer in one transaction."""
@@ -79,10 +79,21 @@ class Endpoint(GenericViewSet[Any]):
         self.response = self.finalize_response(self.request, response, *args, **kwargs)
         return self.response
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """DRF's own; what is refused for want of a right counts too."""
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        self.perform_authentication(request)
+        self.check_throttles(request)
+        self.check_permissions(request)
+
     def check_throttles(self, request: Request) -> None:
-        self.standing = throttling.count(access.client_of(request), writes=request.method in WRITES)
+        if not request.user.is_authenticated:
+            return
+        person = f"person:{request.user.pk}"
+        self.standing = throttling.count(access.client_of(request), person, writes=request.method in WRITES)
         if self.standing is not None and self.standing.refused:
-            raise Throttled(wait=self.standing.reset_s, detail="Too many requests")
+            raise Throttled(wait=self.standing.retry_s, detail="Too many requests")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -156,9 +167,20 @@ class Endpoint(GenericViewSet[Any]):
 
     def must_match(self, record: Any) -> None:
         """Raises 428 without If-Match, 412 when the record is not as the caller saw it."""
+        if not self.conditional:
+            raise MatchMissing
+        self.may_match(record)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the caller says what they saw."""
+        return "If-Match" in self.request.headers
+
+    def may_match(self, record: Any) -> None:
+        """Raises 412 when the record is not as the caller says they saw it; a verb says enough of itself without."""
         wanted = self.request.headers.get("If-Match")
         if wanted is None:
-            raise MatchMissing
+            return
         if wanted.strip() == "*":
             return
         tags = [(weak, tag) for weak, tag in _TAG.findall(wanted)]
@@ -198,7 +220,8 @@ def _finished(turn: idempotency.Turn, response: Any) -> Any:
 def _answer(response: Any) -> idempotency.Answer:
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     kept = {**headers, "Content-Type": response.content_type or "application/json"}
-    return idempotency.Answer(response.status_code, kept, JSONRenderer().render(response.data).decode())
+    body = "" if response.data is None else JSONRenderer().render(response.data).decode()
+    return idempotency.Answer(response.status_code, kept, body)
 
 
 def _replayed(answer: idempotency.Answer) -> Response:

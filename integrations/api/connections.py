@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from integrations.engine.clock import db_now
 from integrations.fields import InvalidToken
-from integrations.models import Connection, ConnectionState
+from integrations.models import Connection, ConnectionScope, ConnectionState
 from integrations.operations import connections, wording
 from integrations.operations.moments import at_ms
 from integrations.providers import registry
@@ -26,7 +26,8 @@ from integrations.providers import registry
 from .base import Endpoint
 from .examples import NEW_CONNECTION
 from .fields import Given, Id, Instant, Shown, utc
-from .lists import Filters, Pages
+from .lists import Filters, IdFilter, since
+from .paging import Pages
 from .problems import Errors, invalid, refused, renamed
 from .tour_parts import WhyGiven
 
@@ -132,6 +133,10 @@ class ConnectionFilters(django_filters.FilterSet):
 
     provider = django_filters.ChoiceFilter(choices=[(slug, slug) for slug in registry.slugs()])
     state = django_filters.ChoiceFilter(choices=ConnectionState.choices)
+    scope = django_filters.ChoiceFilter(choices=ConnectionScope.choices)
+    office = IdFilter(field_name="office_id", help_text="Serves this office alone.")
+    agent = IdFilter(field_name="agent_id", help_text="Serves this agent alone.")
+    updated_since = since()
 
     class Meta:
         model = Connection

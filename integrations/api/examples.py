@@ -41,10 +41,23 @@ CHANGED_TOUR = OpenApiExample(
     value={"title": "One home in Davis", "stops": [{"sequence": 1, "city": "Davis"}]},
 )
 CONFIRM = OpenApiExample("Confirm", request_only=True, value={"status": "confirmed", "reason": "The owner agreed"})
+PRESS = OpenApiExample("No-show", request_only=True, value={"verb": "no-show", "reason": "Nobody came"})
 NEW_CONTACT = OpenApiExample(
     "A buyer",
     request_only=True,
     value={"first_name": "Bea", "last_name": "Lopez", "email": "bea.lopez@mail.example", "phone": "+19165550123"},
+)
+NEW_AGENT = OpenApiExample(
+    "An agent", request_only=True, value={"name": "Dana Reyes", "email": "dana.reyes@brokerage.example"}
+)
+NEW_OFFICE = OpenApiExample("An office", request_only=True, value={"name": "Downtown"})
+LEAVE_OUT = OpenApiExample(
+    "A private sale",
+    request_only=True,
+    value={"connection_id": "1", "entity_type": "tour", "entity_id": "1", "reason": "Private sale"},
+)
+PLAN_LEAVE_OUT = OpenApiExample(
+    "A tour", request_only=True, value={"connection_id": "1", "entity_type": "tour", "entity_id": "1"}
 )
 NEW_FEEDBACK = OpenApiExample(
     "A buyer wants to see it again",

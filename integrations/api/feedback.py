@@ -22,7 +22,8 @@ from integrations.operations.validation import FeedbackInput, clean_feedback
 from .base import Endpoint
 from .examples import NEW_FEEDBACK
 from .fields import Given, Id, Instant, Moment, Shown, Zoned
-from .lists import Filters, IdFilter, Pages
+from .lists import Filters, IdFilter, since
+from .paging import Pages
 from .problems import Conflict, invalid, refused, renamed
 
 VALUES = (
@@ -84,6 +85,9 @@ class FeedbackFilters(django_filters.FilterSet):
     stop = IdFilter(field_name="stop_id")
     author_role = django_filters.ChoiceFilter(choices=AuthorRole.choices)
     interest_level = django_filters.ChoiceFilter(choices=InterestLevel.choices)
+    agent = IdFilter(field_name="stop__tour__agent_id")
+    office = IdFilter(field_name="stop__tour__agent__office_id")
+    updated_since = since()
 
     class Meta:
         model = Feedback

@@ -1,7 +1,8 @@
-"""Lists: a page at a time by cursor, filtered only by what a list names."""
+"""Filters of lists: only what a list names may be asked."""
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,63 +13,16 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from integrations.models import Tour
+from integrations.operations.values import clean_value
 
 from .fields import ID_SCHEMA, whole_id
-from .problems import Errors, invalid, refused
+from .problems import Errors, invalid
 
 LONGEST_TEXT = 64
-
-
-class Pages(CursorPagination):
-    """`limit` 1 to 200, `cursor` from `next` or `previous`. The order is the view's, and has an index."""
-
-    page_size = 50
-    max_page_size = 200
-    page_size_query_param = "limit"
-    ordering: Any = "-id"
-
-    def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
-        return tuple(getattr(view, "list_order", ("-id",)))
-
-    def get_page_size(self, request: Request) -> int:
-        """Raises a 400 for anything but 1 to 200."""
-        if "limit" not in request.query_params:
-            return self.page_size
-        number = whole_id(request.query_params["limit"])
-        if number is None or not 1 <= number <= self.max_page_size:
-            raise refused("limit", f"This must be a whole number from 1 to {self.max_page_size}.")
-        return number
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        wrong = refused("cursor", "This cursor is none of ours: take it from “next” or “previous”.")
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except (NotFound, ValidationError, ValueError, TypeError, OverflowError):
-            raise wrong from None
-
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
-
-    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
-        link = {"type": "string", "nullable": True, "format": "uri"}
-        return {
-            "type": "object",
-            "required": ["next", "previous", "results"],
-            "properties": {"next": link, "previous": link, "results": schema},
-        }
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
-        for parameter in found:
-            if parameter["name"] == "limit":
-                parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": 50}
-        return found
+_UNESCAPED_PLUS = re.compile(r" (\d\d:\d\d)$")
 
 
 class Filters(DjangoFilterBackend):
@@ -116,6 +70,48 @@ class TextFilter(django_filters.CharFilter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, max_length=LONGEST_TEXT, **kwargs)
+
+
+class MomentField(forms.CharField):
+    """A time with its offset from UTC."""
+
+    def clean(self, value: Any) -> datetime | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        # In an address a “+” that is not escaped arrives as a space.
+        found = as_moment(_UNESCAPED_PLUS.sub(r"+\1", text)[:40])
+        if found is None:
+            raise ValidationError("Give a time with its offset from UTC, for example 2026-01-01T00:00Z.")
+        return found
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class MomentFilter(django_filters.Filter):
+    """From a time on, or before it, with its offset. `milliseconds`: the column holds Unix milliseconds."""
+
+    field_class = MomentField
+
+    def __init__(self, *args: Any, milliseconds: bool = False, **kwargs: Any) -> None:
+        self.milliseconds = milliseconds
+        super().__init__(*args, **kwargs)
+
+    def filter(self, qs: Any, value: datetime | None) -> Any:
+        return super().filter(qs, int(value.timestamp() * 1000) if value and self.milliseconds else value)
+
+
+def as_moment(text: str) -> datetime | None:
+    """The instant, when the text names one of the years there are tours in."""
+    try:
+        found = clean_value(Tour._meta.get_field("starts_at"), text)
+    except ValidationError:
+        return None
+    return found if isinstance(found, datetime) else None
+
+
+def since(name: str = "updated_at") -> MomentFilter:
+    """Changed at that time or later."""
+    return MomentFilter(field_name=name, lookup_expr="gte", help_text="Changed at this time or later.")
 
 
 def in_days(queryset: QuerySet[Any], first: date | None, last: date | None) -> QuerySet[Any]:

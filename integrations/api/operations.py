@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.core.exceptions import ValidationError
-from django.db.models import Prefetch, QuerySet
+from django.db import transaction
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
@@ -18,8 +19,19 @@ from rest_framework.response import Response
 
 from integrations.engine.clock import db_now
 from integrations.engine.kinds import KINDS
-from integrations.models import OPEN, Attempt, Connection, Operation, OperationDependency, State
-from integrations.operations import operation_state, operations, wording
+from integrations.models import (
+    CLAIMABLE,
+    OPEN,
+    Attempt,
+    Connection,
+    Feedback,
+    Operation,
+    OperationDependency,
+    State,
+    Tour,
+    TourStop,
+)
+from integrations.operations import left_out, operation_state, operations, wording
 from integrations.operations.expected import Expected, Forecast
 from integrations.operations.moments import at_ms
 from integrations.operations.tour_state import gate_mode
@@ -27,12 +39,13 @@ from integrations.operations.tour_state import gate_mode
 from .base import Endpoint
 from .examples import ARRIVED
 from .fields import Id, Instant, Millis, Shown, utc
-from .lists import Filters, IdFilter, Pages, TextFilter
-from .problems import Conflict, invalid, renamed
+from .lists import Filters, IdFilter, MomentFilter, TextFilter, since
+from .paging import Pages
+from .problems import Conflict, invalid, refused, renamed
 from .tour_parts import WhyGiven
 
-_VERBS = (wording.RETRY, wording.CANCEL, wording.ARRIVED, wording.NOT_ARRIVED, wording.SKIP, wording.RECREATE)
 MOST_TRIES = 100
+MOST_HELD_UP = 100
 
 
 class TryShown(Shown):
@@ -90,23 +103,37 @@ class OperationShown(Shown):
         """The operations it waits for."""
         return [str(edge.needs_id) for edge in operation.dependencies.all()]
 
-    @extend_schema_field({"type": "array", "items": {"type": "string", "enum": [verb.slug for verb in _VERBS]}})
+    @extend_schema_field({"type": "array", "items": {"type": "string", "enum": list(wording.VERBS)}})
     def get_actions(self, operation: Operation) -> list[str]:
         """What applies to it now."""
-        return [verb.slug for verb in _allowed(operation) if verb in _VERBS]
+        return [verb.slug for verb in _allowed(operation)]
+
+
+class ChoiceShown(serializers.Serializer[Any]):
+    """Something that may be done to it now, and what will happen then."""
+
+    action = serializers.ChoiceField(choices=wording.ACTIONS)
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of that name
+    says = serializers.ListField(child=serializers.CharField())
+    danger = serializers.BooleanField()
 
 
 class OperationStory(OperationShown):
-    """One operation with its newest tries. `expected_at`: about when its turn comes, by the CRM's limits."""
+    """One operation with its newest tries, what may be done to it, and what waits for it.
+
+    `expected_at`: about when its turn comes, by the CRM's limits.
+    """
 
     not_before = serializers.SerializerMethodField()
     expected_at = serializers.SerializerMethodField()
     ahead = serializers.SerializerMethodField()
+    choices = serializers.SerializerMethodField()
+    holds_up = serializers.SerializerMethodField()
     tries = serializers.SerializerMethodField()
 
     class Meta:
         model = Operation
-        fields = (*OperationShown.Meta.fields, "not_before", "expected_at", "ahead", "tries")
+        fields = (*OperationShown.Meta.fields, "not_before", "expected_at", "ahead", "choices", "holds_up", "tries")
 
     @cached_property
     def _expected(self) -> Expected | None:
@@ -128,6 +155,20 @@ class OperationStory(OperationShown):
         """About how many operations go first; 1000 means that many or more."""
         return self._expected.ahead if self._expected else None
 
+    @extend_schema_field(ChoiceShown(many=True))
+    def get_choices(self, operation: Operation) -> list[dict[str, Any]]:
+        """What applies to it now, and what will happen."""
+        return [
+            {"action": verb.slug, "label": verb.label, "says": list(verb.says), "danger": verb.danger}
+            for verb in _allowed(operation)
+        ]
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_holds_up(self, operation: Operation) -> list[str]:
+        """The operations that wait for it."""
+        waiting = operation.dependants.filter(settled=False, operation__state__in=CLAIMABLE).order_by("id")
+        return [str(pk) for pk in waiting.values_list("operation_id", flat=True)[:MOST_HELD_UP]]
+
     @extend_schema_field(TryShown(many=True))
     def get_tries(self, operation: Operation) -> Any:
         """Newest first."""
@@ -141,6 +182,12 @@ class ArrivedGiven(serializers.Serializer[Any]):
     external_id = serializers.CharField(max_length=120, help_text="The record's id in the CRM.")
 
 
+class ReasonGiven(serializers.Serializer[Any]):
+    """Why; whoever looks for the record in that CRM later reads it."""
+
+    reason = serializers.CharField(max_length=left_out.MAX_REASON)
+
+
 class OperationFilters(django_filters.FilterSet):
     """Filters of the list."""
 
@@ -148,6 +195,10 @@ class OperationFilters(django_filters.FilterSet):
     connection = IdFilter(field_name="connection_id")
     kind = django_filters.ChoiceFilter(choices=[(kind, kind) for kind in KINDS])
     reason = TextFilter(field_name="reason")
+    tour = IdFilter(method="of_tour", help_text="Of this tour, its stops, what was said after them, or its buyer.")
+    due_after = MomentFilter(field_name="due_ms", lookup_expr="gte", milliseconds=True)
+    due_before = MomentFilter(field_name="due_ms", lookup_expr="lt", milliseconds=True)
+    updated_since = since()
     entity_type = TextFilter(field_name="entity_type")
     entity_id = IdFilter(field_name="entity_id")
 
@@ -157,6 +208,17 @@ class OperationFilters(django_filters.FilterSet):
 
     def in_state(self, rows: QuerySet[Operation], _name: str, value: str) -> QuerySet[Operation]:
         return rows.filter(state__in=OPEN) if value == "open" else rows.filter(state=value)
+
+    def of_tour(self, rows: QuerySet[Operation], _name: str, value: int) -> QuerySet[Operation]:
+        stops = TourStop.objects.filter(tour=value)
+        answers = Feedback.objects.filter(stop__tour=value)
+        buyer = Tour.objects.filter(pk=value).values("buyer_id")
+        return rows.filter(
+            Q(entity_type="tour", entity_id=value)
+            | Q(entity_type="stop", entity_id__in=stops.values("pk"))
+            | Q(entity_type="feedback", entity_id__in=answers.values("pk"))
+            | Q(entity_type="contact", entity_id__in=buyer)
+        )
 
 
 def _all() -> QuerySet[Operation]:
@@ -185,6 +247,9 @@ class Operations(ListModelMixin, Endpoint):
         "not_arrived": "operations:act",
         "skip": "operations:act",
         "recreate": "operations:act",
+        "send_ours": "operations:act",
+        "keep_theirs": "operations:act",
+        "leave_out": "operations:act",
     }
     queryset = _all()
     serializer_class = OperationShown
@@ -194,7 +259,8 @@ class Operations(ListModelMixin, Endpoint):
 
     def tag(self, record: Any) -> str:
         """Every claim and every settling raises `token` or changes the state."""
-        return f"{record.pk} {record.token} {record.state} {record.updated_at.isoformat()} {record.blockers}"
+        asked = f"{record.redrive_no} {record.cancel_requested} {record.reason}"
+        return f"{record.pk} {record.token} {record.state} {asked} {record.updated_at.isoformat()} {record.blockers}"
 
     @extend_schema(responses=OperationStory, description="One operation with its tries.")
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -234,21 +300,50 @@ class Operations(ListModelMixin, Endpoint):
     def recreate(self, request: Request, pk: str) -> Response:
         return self._why(wording.RECREATE, operations.recreate, pk)
 
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.SEND_OURS.says))
+    @action(detail=True, methods=["post"], url_path="send-ours")
+    def send_ours(self, request: Request, pk: str) -> Response:
+        return self._why(wording.SEND_OURS, operations.send_ours, pk)
+
+    @extend_schema(request=WhyGiven, responses=OperationStory, description=" ".join(wording.KEEP_THEIRS.says))
+    @action(detail=True, methods=["post"], url_path="keep-theirs")
+    def keep_theirs(self, request: Request, pk: str) -> Response:
+        return self._why(wording.KEEP_THEIRS, operations.keep_theirs, pk)
+
+    @extend_schema(request=ReasonGiven, responses=OperationStory, description=" ".join(wording.LEAVE_OUT.says))
+    @action(detail=True, methods=["post"], url_path="leave-out")
+    def leave_out(self, request: Request, pk: str) -> Response:
+        reason = self.body(ReasonGiven).get("reason")
+        why = self.text("reason", reason, left_out.MAX_REASON)
+        if not why:
+            raise refused("reason", "Say why; whoever looks for it there later reads this.", "required")
+        about = Operation.objects.values_list("entity_type", "entity_id", "connection_id").get(pk=int(pk))
+
+        def act(_found: int) -> None:
+            left_out.leave_out(*about, why, self.who())
+
+        return self._do(wording.LEAVE_OUT, pk, act, alone=False)
+
     def _why(self, verb: wording.Verb, act: Callable[..., Operation], pk: str) -> Response:
         by = self.who(self.reason(self.body(WhyGiven)))
         return self._do(verb, pk, lambda found: act(found, by))
 
-    def _do(self, verb: wording.Verb, pk: str, act: Callable[[int], Operation]) -> Response:
-        operation = _all().get(pk=int(pk))
-        if verb not in _allowed(operation):
-            now = wording.state(operation.state).lower()
-            raise Conflict(f"“{verb.label}” does not apply: the operation is “{now}” now.", "not_now")
-        try:
-            act(operation.pk)
-        except ValidationError as error:
-            if not hasattr(error, "error_dict"):
-                raise
-            raise invalid(renamed(error, {})) from None
+    def _do(self, verb: wording.Verb, pk: str, act: Callable[[int], Any], *, alone: bool = True) -> Response:
+        """`alone`: the row is locked first; not so where the act takes other locks before it."""
+        with transaction.atomic():
+            if alone:
+                Operation.objects.select_for_update().get(pk=int(pk))
+            operation = _all().get(pk=int(pk))
+            self.may_match(operation)
+            if verb not in _allowed(operation):
+                now = wording.state(operation.state).lower()
+                raise Conflict(f"“{verb.label}” does not apply: the operation is “{now}” now.", "not_now")
+            try:
+                act(operation.pk)
+            except ValidationError as error:
+                if not hasattr(error, "error_dict"):
+                    raise
+                raise invalid(renamed(error, {})) from None
         return self._told(_all().get(pk=operation.pk))
 
     def _told(self, operation: Operation) -> Response:

@@ -1,7 +1,8 @@
-"""/api/contacts and /api/agents."""
+"""/api/contacts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import django_filters
@@ -9,19 +10,24 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from integrations.models import Agent, Contact, Office
+from integrations.models import Contact, Tour
+from integrations.operations import archiving, deletion
+from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.validation import clean_contact
 
 from .base import Endpoint
 from .examples import NEW_CONTACT
 from .fields import Given, Instant, Shown
-from .lists import Filters, IdFilter, Pages, TextFilter
+from .lists import Filters, IdFilter, TextFilter, since
+from .paging import Pages
 from .problems import invalid, renamed
+from .tour_parts import WhyGiven
 
 CONTACT_FIELDS = ("first_name", "last_name", "email", "phone")
 
@@ -54,10 +60,20 @@ class ContactFilters(django_filters.FilterSet):
     phone = TextFilter(field_name="phone")
     text = TextFilter(method="with_text", help_text="How a name, the e-mail address or the phone number begins.")
     archived = django_filters.BooleanFilter(field_name="archived_at", lookup_expr="isnull", exclude=True)
+    tour = IdFilter(method="of_tour", help_text="The buyers of this tour, the primary one and the further ones.")
+    agent = IdFilter(method="of_agent", help_text="Primary buyers of this agent's tours.")
+    updated_since = since()
 
     class Meta:
         model = Contact
         fields: ClassVar[list[str]] = []
+
+    def of_tour(self, rows: QuerySet[Contact], _name: str, value: int) -> QuerySet[Contact]:
+        further = Tour.further_buyers.through.objects.filter(tour=value).values("contact_id")
+        return rows.filter(Q(pk__in=Tour.objects.filter(pk=value).values("buyer_id")) | Q(pk__in=further))
+
+    def of_agent(self, rows: QuerySet[Contact], _name: str, value: int) -> QuerySet[Contact]:
+        return rows.filter(pk__in=Tour.objects.filter(agent=value).values("buyer_id"))
 
     def with_text(self, rows: QuerySet[Contact], _name: str, value: str) -> QuerySet[Contact]:
         found = Q()
@@ -77,6 +93,9 @@ class Contacts(ListModelMixin, Endpoint):
         "retrieve": "contacts:read",
         "create": "contacts:write",
         "partial_update": "contacts:write",
+        "archive": "contacts:write",
+        "unarchive": "contacts:write",
+        "destroy": "records:delete",
     }
     queryset = Contact.objects.all()
     serializer_class = ContactShown
@@ -101,6 +120,39 @@ class Contacts(ListModelMixin, Endpoint):
             known = {name: getattr(contact, name) for name in CONTACT_FIELDS}
             return self.shown(self._saved({**known, **data}, contact.pk))
 
+    @extend_schema(
+        request=WhyGiven,
+        responses=ContactShown,
+        description="Put a buyer away of whom no tour stands and nothing waits. Nothing is sent.",
+    )
+    @action(detail=True, methods=["post"])
+    def archive(self, request: Request, pk: str) -> Response:
+        return self._press(archiving.archive_contact, pk)
+
+    @extend_schema(request=WhyGiven, responses=ContactShown, description="Bring the buyer back. Nothing is sent.")
+    @action(detail=True, methods=["post"])
+    def unarchive(self, request: Request, pk: str) -> Response:
+        return self._press(archiving.unarchive_contact, pk)
+
+    @extend_schema(
+        request=None,
+        responses={204: None},
+        description="Delete a buyer without tours whom no CRM knows from us. Needs If-Match.",
+    )
+    def destroy(self, request: Request, pk: str) -> Response:
+        by = self.who()
+        with transaction.atomic():
+            self.must_match(Contact.objects.select_for_update().get(pk=int(pk)))
+            deletion.delete_contact(int(pk), actor=by.actor, via=by.via)
+        return Response(status=204)
+
+    def _press(self, verb: Callable[[int, Who], bool], pk: str) -> Response:
+        by = self.who(self.reason(self.body(WhyGiven)))
+        with transaction.atomic():
+            self.may_match(Contact.objects.select_for_update().get(pk=int(pk)))
+            verb(int(pk), by)
+        return self.shown(Contact.objects.get(pk=int(pk)))
+
     def _saved(self, data: dict[str, Any], contact_id: int | None) -> Contact:
         by = self.who()
         try:
@@ -108,48 +160,3 @@ class Contacts(ListModelMixin, Endpoint):
         except ValidationError as error:
             raise invalid(renamed(error, {})) from None
         return save_contact(cleaned, actor=by.actor, via=by.via, contact_id=contact_id)
-
-
-class OfficeShown(Shown):
-    """An office of the brokerage."""
-
-    class Meta:
-        model = Office
-        fields = ("id", "name")
-
-
-class AgentShown(Shown):
-    """A person who shows homes."""
-
-    office = OfficeShown(allow_null=True)
-
-    class Meta:
-        model = Agent
-        fields = ("id", "name", "email", "mls_id", "office", "active")
-
-
-class AgentFilters(django_filters.FilterSet):
-    """Filters of the list."""
-
-    email = django_filters.CharFilter(field_name="email", lookup_expr="iexact", max_length=254)
-    office = IdFilter(field_name="office_id")
-    active = django_filters.BooleanFilter(field_name="active")
-    text = TextFilter(field_name="name", lookup_expr="icontains", help_text="A part of the name.")
-
-    class Meta:
-        model = Agent
-        fields: ClassVar[list[str]] = []
-
-
-@extend_schema_view(
-    list=extend_schema(description="Agents, newest first."), retrieve=extend_schema(description="One agent.")
-)
-class Agents(ListModelMixin, Endpoint):
-    """Agents; they are kept in the admin, and made by tours that name them."""
-
-    scopes = {"list": "agents:read", "retrieve": "agents:read"}
-    queryset = Agent.objects.select_related("office")
-    serializer_class = AgentShown
-    pagination_class = Pages
-    filter_backends = (Filters,)
-    filterset_class = AgentFilters

@@ -61,6 +61,14 @@ _MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The ETag of the record as you read it, or *. Without it: 428.",
 )
+_MAY_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="The ETag of the record as you read it: done only if it is so still, else 412.",
+)
+WRITES = ("POST", "PATCH", "DELETE")
+MUST_MATCH = ("PATCH", "DELETE")
 
 
 class ApiSchema(AutoSchema):
@@ -69,11 +77,17 @@ class ApiSchema(AutoSchema):
     def get_override_parameters(self) -> list[Any]:
         """The headers of writes."""
         found = []
-        if self.method in ("POST", "PATCH"):
+        if self.method in WRITES:
             found.append(_KEY)
-        if self.method == "PATCH":
+        if self.method in MUST_MATCH:
             found.append(_MATCH)
+        elif self._may_match():
+            found.append(_MAY_MATCH)
         return found
+
+    def _may_match(self) -> bool:
+        """Whether it does something to one record that has an ETag."""
+        return self.method == "POST" and "{" in self.path and getattr(self.view, "has_etag", True)
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """Not the ranges of a database's columns: they differ between databases, and the verbs check narrower ones."""
@@ -90,6 +104,7 @@ class ApiSchema(AutoSchema):
         """The resource and what is done to it, for example `tours_cancel`."""
         words = [word for word in self.path.split("/") if word and not word.startswith("{") and word != "api"]
         last = {"list": "list", "retrieve": "get", "create": "create", "partial_update": "update"}
+        last |= {"destroy": "delete", "stop_delete": "delete"}
         action = getattr(self.view, "action", "")
         if action in last:
             words.append(last[action])
@@ -103,15 +118,17 @@ class ApiSchema(AutoSchema):
 
     def _problems(self) -> list[int]:
         found = [401, 403, 429]
-        writes = self.method in ("POST", "PATCH")
-        if writes or self._is_list_view():
+        writes = self.method in WRITES
+        if writes or self._is_list_view() or getattr(self.view, "action", "").endswith("plan"):
             found.append(400)
         if "{" in self.path:
             found.append(404)
         if writes:
             found += [400, 404, 409, 413, 415, 422]
-        if self.method == "PATCH":
+        if self.method in MUST_MATCH:
             found += [412, 428]
+        elif self._may_match():
+            found.append(412)
         return sorted(set(found))
 
     def _problem(self, status: int) -> dict[str, Any]:

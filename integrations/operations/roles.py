@@ -17,11 +17,15 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "feedback:write": ("add_feedback", "change_feedback"),
     "contacts:read": ("view_contact",),
     "contacts:write": ("add_contact", "change_contact"),
-    "agents:read": ("view_agent",),
+    "agents:read": ("view_agent", "view_office"),
+    "agents:write": ("add_agent", "change_agent", "add_office", "change_office"),
     "connections:read": ("view_connection",),
     "connections:write": ("add_connection", "change_connection"),
     "operations:read": ("view_operation",),
     "operations:act": ("change_operation",),
+    "left-out:read": ("view_leftout",),
+    "left-out:write": ("add_leftout", "change_leftout", "delete_leftout"),
+    "records:delete": tuple(f"delete_{name}" for name in ("tour", "contact", "agent", "office", "connection")),
 }
 """Scope → the permissions a person must have for it. A token has no more than its owner."""
 

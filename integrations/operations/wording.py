@@ -169,6 +169,9 @@ VERBS = {
     for verb in (RETRY, CANCEL, ARRIVED, NOT_ARRIVED, SKIP, RECREATE, LEAVE_OUT, SEND_OURS, KEEP_THEIRS, MERGE)
 }
 
+ACTIONS = tuple((slug, slug) for slug in VERBS)
+"""As choices."""
+
 
 def decision(state: str, reason: str) -> tuple[Verb, ...]:
     """The only ways on where a person must choose between two; empty elsewhere."""

@@ -215,6 +215,7 @@ SPECTACULAR_SETTINGS = {
         "Outcome": "integrations.models.Outcome",
         "OperationState": "integrations.models.State",
         "ConnectionState": "integrations.models.ConnectionState",
+        "OperationAction": "integrations.operations.wording.ACTIONS",
         "SyncState": "integrations.operations.sync_state.TONES",
     },
 }

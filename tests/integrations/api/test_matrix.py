@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from integrations.api.base import Endpoint, NoSuchAddress
-from integrations.models import Connection, Tour
+from integrations.models import Connection, LeftOut, Tour
 from integrations.operations.roles import SCOPES
-from tests.factories import FeedbackFactory, OperationFactory
+from tests.factories import FeedbackFactory, OfficeFactory, OperationFactory
 from tests.integrations.api.asking import Asking, person, token
 from tests.integrations.api.test_schema import KEPT
 from tests.who_may import CALLS, Role
@@ -32,6 +32,10 @@ def ids(tour: Tour, connection: Connection) -> dict[str, int]:
     operation = OperationFactory(connection=connection, entity_id=stop.pk)
     return {
         "tours": tour.pk, "sync-state": tour.pk, "stop": stop.pk, "contacts": tour.buyer_id, "agents": tour.agent_id,
+        "offices": OfficeFactory().pk,
+        "left-out": LeftOut.objects.create(
+            connection=connection, entity_type="contact", entity_id=tour.buyer_id, reason="Private sale"
+        ).pk,
         "connections": connection.pk, "operations": operation.pk, "feedback": FeedbackFactory(stop=stop).pk,
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -100,3 +101,58 @@ def test_what_waits_says_when_its_turn_comes(api: Asking, connection: Connection
     Operation.objects.filter(pk=first.pk).update(state="succeeded")
     done = api.get(f"/api/operations/{first.pk}").json()
     assert (done["not_before"], done["expected_at"], done["ahead"]) == (None, None, None)
+
+
+def test_a_verb_is_done_only_on_what_the_caller_saw(api: Asking, dead: Operation) -> None:
+    at = f"/api/operations/{dead.pk}"
+    tag = api.get(at)["ETag"]
+    done = api.post(f"{at}/retry", If_Match=tag)
+    assert (done.status_code, api.post(f"{at}/cancel", If_Match=tag).status_code) == (200, 412)
+    assert Operation.objects.get().state == "pending"
+    assert api.post(f"{at}/cancel", If_Match=done["ETag"]).json()["state"] == "cancelled"
+
+
+def test_ours_is_sent_over_theirs_or_theirs_is_kept(api: Asking, dead: Operation) -> None:
+    Operation.objects.update(state="needs_person", reason="changed_at_provider")
+    at = f"/api/operations/{dead.pk}"
+    told = api.get(at).json()
+    assert (told["actions"], [one["danger"] for one in told["choices"]]) == (
+        ["send-ours", "keep-theirs"], [True, False],
+    )  # fmt: skip
+    assert api.post(f"{at}/retry").status_code == 409
+    kept = api.post(f"{at}/keep-theirs", {"reason": "they are right"}).json()
+    assert (kept["state"], kept["reason"]) == ("cancelled", "kept_theirs")
+    Operation.objects.update(state="needs_person", reason="changed_at_provider")
+    assert api.post(f"{at}/send-ours").json()["state"] == "pending"
+    trail = AuditEvent.objects.filter(object_type="operation").order_by("id").values_list("verb", "reason")
+    assert list(trail) == [("keep_theirs", "they are right"), ("send_ours", "")]
+
+
+def test_it_says_what_waits_for_it(api: Asking, dead: Operation, connection: Connection) -> None:
+    waits = OperationFactory(connection=connection, entity_id=77, blockers=1)
+    OperationDependencyFactory(operation=waits, needs=dead)
+    assert api.get(f"/api/operations/{dead.pk}").json()["holds_up"] == [str(waits.pk)]
+
+
+def test_operations_of_a_tour_due_or_changed_in_a_span(api: Asking, dead: Operation, tour: Tour) -> None:
+    other = OperationFactory(connection=dead.connection, entity_id=999, due_ms=1_789_421_500_000)
+    buyers = OperationFactory(
+        connection=dead.connection, entity_type="contact", entity_id=tour.buyer_id, kind="contact.link", due_ms=5_000
+    )
+    Operation.objects.filter(pk=other.pk).update(updated_at=datetime(2090, 1, 1, tzinfo=UTC))
+    for query, wanted in (
+        (f"tour={tour.pk}", [buyers, dead]),
+        ("due_after=2026-09-14T21:30:05Z", [other, dead]),
+        ("due_after=2026-09-14T21:30:06Z", [other]),
+        ("due_before=2026-09-14T21:30:05Z", [buyers]),
+        ("updated_since=2089-01-01T00:00Z", [other]),
+    ):
+        rows = api.get(f"/api/operations?{query}").json()["results"]
+        assert [row["id"] for row in rows] == [str(one.pk) for one in wanted], query
+
+
+def test_what_the_engine_does_to_a_row_shows_when(dead: Operation) -> None:
+    old = datetime(2026, 1, 1, tzinfo=UTC)
+    Operation.objects.filter(pk=dead.pk).update(updated_at=old)
+    Operation.objects.filter(pk=dead.pk).update(state="pending")
+    assert Operation.objects.get().updated_at > old

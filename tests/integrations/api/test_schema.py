@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from integrations.models import Connection, Tour
-from tests.factories import FeedbackFactory, OperationFactory
+from integrations.models import Connection, LeftOut, Tour
+from tests.factories import FeedbackFactory, OfficeFactory, OperationFactory
 from tests.integrations.api.asking import Asking, person, token
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -67,10 +67,14 @@ def test_every_example_works(
 ) -> None:
     stop = tour.stops.get()
     needs = OperationFactory(connection=connection, entity_id=stop.pk, state="needs_person", reason="no_look_up")
-    pk = {"operations": needs.pk, "contacts": tour.buyer_id}.get(path.split("/")[2], tour.pk)
+    known = {
+        "operations": needs.pk, "contacts": tour.buyer_id, "agents": tour.agent_id, "connections": connection.pk,
+    }  # fmt: skip
+    resource = path.split("/")[2]
+    pk = OfficeFactory().pk if resource == "offices" else known.get(resource, tour.pk)
     at = path.replace("{id}", str(pk)).replace("{stop_id}", str(stop.pk))
-    if "stop_id" in body:
-        body = {**body, "stop_id": str(stop.pk)}
+    real = {"stop_id": stop.pk, "connection_id": connection.pk, "entity_id": tour.pk}
+    body = {name: str(real[name]) if name in real else value for name, value in body.items()}
     answer = api.ask(method.upper(), at, body, If_Match="*")
     assert answer.status_code in (200, 201), answer.json()
 
@@ -126,6 +130,10 @@ def ids(tour: Tour, connection: Connection) -> dict[str, str]:
     said = FeedbackFactory(stop=stop)
     found = {
         "tours": tour.pk, "sync-state": tour.pk, "contacts": tour.buyer_id, "agents": tour.agent_id,
+        "offices": OfficeFactory().pk,
+        "left-out": LeftOut.objects.create(
+            connection=connection, entity_type="contact", entity_id=tour.buyer_id, reason="Private sale"
+        ).pk,
         "connections": connection.pk, "operations": operation.pk, "feedback": said.pk, "stop_id": stop.pk,
     }  # fmt: skip
     return {name: str(pk) for name, pk in found.items()}
