@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,3 +65,9 @@ def token(*scopes: str, owner: User | None = None) -> str:
 def fields(answer: Any) -> dict[str, str]:
     """Field → message of a problem."""
     return {error["field"]: error["message"] for error in answer.json()["errors"]}
+
+
+def address(path: str, ids: Mapping[str, Any]) -> str:
+    """A real address of a path of the schema: every id is there."""
+    named = {**ids, "id": ids.get(path.split("/")[2], "")}
+    return re.sub(r"{(\w+)}", lambda found: str(named[found[1]]), path)

@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from integrations.models import Connection, Tour
-from tests.factories import ConnectionFactory, TourFactory, TourStopFactory
+from integrations.models import Connection, LeftOut, Tour
+from tests.factories import (
+    ConnectionFactory,
+    FeedbackFactory,
+    OfficeFactory,
+    OperationFactory,
+    TourFactory,
+    TourStopFactory,
+)
 from tests.integrations.api.asking import Asking, token
 
 
@@ -36,3 +43,18 @@ def tour(db: None) -> Tour:
 def connection(db: None) -> Connection:
     made: Connection = ConnectionFactory(label="Main CRM", secrets={"token": "pit-0123456789-last"})
     return made
+
+
+@pytest.fixture
+def ids(tour: Tour, connection: Connection) -> dict[str, int]:
+    """A record of each kind that is there: resource, or name in an address, → its id."""
+    stop = tour.stops.get()
+    operation = OperationFactory(connection=connection, entity_id=stop.pk, state="dead", reason="rejected")
+    kept = LeftOut.objects.create(
+        connection=connection, entity_type="contact", entity_id=tour.buyer_id, reason="Private sale"
+    )
+    return {
+        "tours": tour.pk, "sync-state": tour.pk, "contacts": tour.buyer_id, "agents": tour.agent_id,
+        "offices": OfficeFactory().pk, "connections": connection.pk, "operations": operation.pk,
+        "feedback": FeedbackFactory(stop=stop).pk, "left-out": kept.pk, "stop_id": stop.pk, "agent_id": tour.agent_id,
+    }  # fmt: skip

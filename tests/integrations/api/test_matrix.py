@@ -12,10 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from integrations.api.base import Endpoint, NoSuchAddress
-from integrations.models import Connection, LeftOut, Tour
 from integrations.operations.roles import SCOPES
-from tests.factories import FeedbackFactory, OfficeFactory, OperationFactory
-from tests.integrations.api.asking import Asking, person, token
+from tests.integrations.api.asking import Asking, address, person, token
 from tests.integrations.api.test_schema import KEPT
 from tests.who_may import CALLS, Role
 
@@ -24,26 +22,6 @@ PATHS = sorted(KEPT["paths"])
 WRITE = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM|REPLACE INTO) "?(?!django_session)(\w+)', re.IGNORECASE)
 DONE = {200, 201, 400, 409, 428}
 """It was let in. Its body is not one that would do anything."""
-
-
-@pytest.fixture
-def ids(tour: Tour, connection: Connection) -> dict[str, int]:
-    stop = tour.stops.get()
-    operation = OperationFactory(connection=connection, entity_id=stop.pk)
-    return {
-        "tours": tour.pk, "sync-state": tour.pk, "stop": stop.pk, "contacts": tour.buyer_id, "agents": tour.agent_id,
-        "offices": OfficeFactory().pk,
-        "left-out": LeftOut.objects.create(
-            connection=connection, entity_type="contact", entity_id=tour.buyer_id, reason="Private sale"
-        ).pk,
-        "connections": connection.pk, "operations": operation.pk, "feedback": FeedbackFactory(stop=stop).pk,
-    }  # fmt: skip
-
-
-def address(path: str, ids: dict[str, int]) -> str:
-    """A real address of that path: every id is there."""
-    resource = path.split("/")[2]
-    return path.replace("{id}", str(ids[resource])).replace("{stop_id}", str(ids["stop"]))
 
 
 def asked(asking: Asking, method: str, path: str) -> tuple[int, list[str]]:
