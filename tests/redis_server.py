@@ -18,8 +18,9 @@ from integrations.gate import connect
 class RedisServer:
     """One redis-server with an append-only file; restarted, frozen and thawed by its process id."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        """`durable`: what it was told is on the disk before it answers, so that a restart forgets nothing."""
+        self._directory, self._durable = directory, durable
         self.url = f"unix://{directory}/redis.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -31,7 +32,8 @@ class RedisServer:
         self._process = subprocess.Popen([
             executable, "--port", "0", "--unixsocket", str(self._directory / "redis.sock"),
             "--unixsocketperm", "700", "--dir", str(self._directory), "--save", "",
-            "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction",
+            "--appendonly", "yes" if self._durable else "no", "--appendfsync", "always",
+            "--maxmemory-policy", "noeviction",
         ], stdout=subprocess.DEVNULL)
         # fmt: on
         probe = connect(self.url)

@@ -22,6 +22,7 @@ from integrations.providers import errors, registry
 from integrations.sandbox.faults import FIELDS_BY_KIND
 from reanna.bootstrap import DEVELOPMENT_COMMANDS
 from reanna.celery import BEAT
+from reanna.testing.commands import MODULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -160,7 +161,8 @@ def test_every_option_of_a_command_is_documented_and_no_other(command: str) -> N
 
 
 def test_options_of_development_commands_are_documented() -> None:
-    source = text("reanna/testing/commands.py")
+    programs = [f"{name.replace('.', '/')}/__main__.py" for name in MODULES.values()]
+    source = "".join(map(text, ["reanna/testing/commands.py", *programs]))
     added = set(re.findall(r'add_argument\("(--[a-z-]+)"', source))
     said = {option for name in DEVELOPMENT_COMMANDS for option in re.findall(r"`(--[a-z-]+)", commands_table()[name])}
     assert said == added

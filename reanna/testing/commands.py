@@ -1,9 +1,11 @@
-"""`manage.py test`, `manage.py lint` and `manage.py lock`: no Django, no data folder, no secrets."""
+"""`manage.py test`, `lint`, `lock` and `bench`: no Django, no data folder, no secrets."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,8 @@ from . import legs, locks
 from .legs import Result, Run, say
 
 ALL_LEGS = ("lint", "sqlite", "postgres")
+MODULES = {"bench": "tests.bench"}
+"""Commands that are programs beside the tests, and where."""
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -19,10 +23,21 @@ def run(command: str, arguments: list[str]) -> int:
     try:
         if command == "lock":
             return lock(arguments)
+        if command in MODULES:
+            return module(MODULES[command], arguments)
         return test(["--leg", "lint", *arguments] if command == "lint" else arguments)
     except KeyboardInterrupt:
         say("stopped")
         return 130
+
+
+def module(name: str, arguments: list[str]) -> int:
+    """Run one of the programs beside the tests, from this checkout, with nothing of an installation's."""
+    if not (legs.ROOT / name.replace(".", "/")).exists():
+        say(f"{name} is not here: this needs a checkout of the product, not an installation of it.")
+        return 2
+    environ = Run(Path(tempfile.gettempdir()), strict=False, measure=False).environ()
+    return subprocess.run([sys.executable, "-m", name, *arguments], check=False, cwd=legs.ROOT, env=environ).returncode
 
 
 def lock(arguments: list[str]) -> int:

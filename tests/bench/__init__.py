@@ -1,0 +1,1 @@
+"""How fast the gate and the engine are, beside what others offer, in the same run on the same machine."""
