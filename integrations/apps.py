@@ -8,4 +8,10 @@ class IntegrationsConfig(AppConfig):
     verbose_name = "Tours and CRMs"
 
     def ready(self) -> None:
-        from integrations import checks  # noqa: F401  registers the system checks
+        from django.conf import settings
+
+        from integrations import checks, failpoints  # noqa: F401  registers the system checks
+
+        told = getattr(settings, failpoints.VARIABLE, "")
+        if told:
+            failpoints.arm_as_told(told)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+
+from integrations import failpoints
 
 
 @register()
@@ -27,6 +30,20 @@ def encryption_keys_are_real(**kwargs: Any) -> list[CheckMessage]:
     if settings.SECRET_KEY in keys:
         return [
             Error("FERNET_KEYS repeats SECRET_KEY.", hint="Credentials need keys of their own.", id="integrations.E003")
+        ]
+    return []
+
+
+@register()
+def no_failpoint_is_armed(**kwargs: Any) -> list[CheckMessage]:
+    """A process that was told to die must not be one that staff rely on: only the chaos settings read the variable."""
+    if os.environ.get("REANNA_FAILPOINT") and not hasattr(settings, failpoints.VARIABLE):
+        return [
+            Error(
+                "REANNA_FAILPOINT is set: it makes processes die, and is for tests alone.",
+                hint="Unset it.",
+                id="integrations.E011",
+            )
         ]
     return []
 

@@ -72,7 +72,9 @@ def base_urls(sandbox: SandboxServer) -> dict[str, str]:
 def make_tour(starts_at: datetime, *, stops: int = 1, buyer: Contact | None = None, **values: Any) -> Tour:
     """A scheduled tour with confirmed stops an hour apart; nothing is planned yet."""
     number = next(_numbers)
-    agent, _ = Agent.objects.get_or_create(email="ann@brokerage.example", defaults={"name": "Ann Agent"})
+    agent = values.pop("agent", None)
+    if agent is None:
+        agent, _ = Agent.objects.get_or_create(email="ann@brokerage.example", defaults={"name": "Ann Agent"})
     buyer = buyer or Contact.objects.create(
         first_name="Bea", last_name=f"Buyer{number}", email=f"bea{number}@mail.example", phone=f"+1916555{number:04d}"
     )
@@ -112,6 +114,7 @@ class Crm:
         self.sandbox, self.redis, self.connection = sandbox, redis, connection
         self.engine: Engine = process.make_engine()
         self.engine.random = lambda: 0.5
+        self.touring: dict[str, Any] = {}  # what tours for this CRM have in common
 
     def close(self) -> None:
         gateway.close_all()

@@ -1,4 +1,4 @@
-"""The six things we do at a CRM, each brought to just before its one write: what a table of faults is run over."""
+"""What we do at a CRM, each brought to just before its one write: what tables of faults and deaths are run over."""
 
 from __future__ import annotations
 
@@ -6,17 +6,35 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from integrations.engine import states
 from integrations.models import Connection, ConnectionState, ExternalRef, Operation, Tour, TourStop
 from integrations.operations import operations as verbs
 from integrations.operations.audit import Who
 from integrations.operations.feedback import save_feedback
+from integrations.operations.tours import set_tour_status
 from integrations.operations.validation import FeedbackInput
 from tests.crm import Crm, base_urls, make_tour, move
 
 ACTS = ("link", "create", "move", "cancel", "note", "task")
-KINDS = {"link": "contact.link", "note": "feedback.note", "task": "feedback.task"}
-RESOURCES = {"link": "contact", "note": "note", "task": "task"}
+ALL_ACTS = {
+    "gohighlevel": (*ACTS, "fields", "summary"),
+    "rollout": (*ACTS, "fields", "summary", "type"),
+}
+KINDS = {
+    "link": "contact.link", "note": "feedback.note", "task": "feedback.task", "fields": "contact.fields",
+    "summary": "tour.summary", "type": "appointment_type.link",
+}  # fmt: skip
+RESOURCES = {
+    "link": "contact", "note": "note", "task": "task", "fields": "contact_fields", "summary": "summary",
+    "type": "appointment_type",
+}  # fmt: skip
+# As what the CRM knows a resource, where it has another name there.
+SHOWN_AS = {
+    ("gohighlevel", "contact_fields"): "contact", ("rollout", "contact_fields"): "tag",
+    ("gohighlevel", "summary"): "note", ("rollout", "summary"): "note",
+}  # fmt: skip
 STAFF = Who("olga", "admin")
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 OURS = "REanna-Router"
@@ -29,6 +47,11 @@ WRITES = {
     ("gohighlevel", "cancel"): ("PUT", "^/calendars/events/appointments/"),
     ("gohighlevel", "note"): ("POST", "^/contacts/[^/]+/notes$"),
     ("gohighlevel", "task"): ("POST", "^/contacts/[^/]+/tasks$"),
+    ("gohighlevel", "fields"): ("PUT", "^/contacts/[^/]+$"),
+    ("gohighlevel", "summary"): ("POST", "^/contacts/[^/]+/notes$"),
+    ("rollout", "fields"): ("POST", "^/api/people/[^/]+/tags/apply$"),
+    ("rollout", "summary"): ("POST", "^/api/notes$"),
+    ("rollout", "type"): ("POST", "^/api/appointment-types$"),
     ("rollout", "link"): ("POST", "^/api/people$"),
     ("rollout", "create"): ("POST", "^/api/appointments$"),
     ("rollout", "move"): ("PUT", "^/api/appointments/"),
@@ -39,20 +62,43 @@ WRITES = {
 
 
 class Act:
-    """One act at one CRM. Making it plans what is to be done; `go` lets the engine at it."""
+    """One act at one CRM. Making it plans what is to be done, unless `begin` is False: then `begin()` does.
 
-    def __init__(self, crm: Crm, act: str, tomorrow: datetime) -> None:
-        self.crm, self.act = crm, act
+    `go` lets the engine at it.
+    """
+
+    def __init__(self, crm: Crm, act: str, tomorrow: datetime, *, begin: bool = True) -> None:
+        self.crm, self.act, self._tomorrow = crm, act, tomorrow
         self.vendor = crm.connection.provider
         self.kind = KINDS.get(act, "appointment.sync")
         self.resource = RESOURCES.get(act, "appointment")
-        self.tour: Tour = make_tour(tomorrow)
-        if act != "link":
+        self.tour: Tour = make_tour(tomorrow, **crm.touring)
+        first = act in ("link", "type")
+        if not first:
             crm.sync(self.tour)
-        self.since = crm.requests()[-1]["seq"] if act != "link" else 0
         self.stop: TourStop = self.tour.stops.get()
-        getattr(self, f"_{act}")(tomorrow)
-        self.operation_id = crm.operation(self.kind).pk
+        if act in ("task", "summary"):
+            # What is told before it.
+            self._say(interest_level="interested")
+            crm.drain()
+        if act == "cancel" and self.vendor == "rollout":
+            self.removed = crm.ref(self.stop).external_id
+        self.since = 0 if first else crm.requests()[-1]["seq"]
+        if begin:
+            self.begin()
+            self.find()
+
+    def begin(self) -> None:
+        """What staff do: from here on something is to be sent."""
+        getattr(self, f"_{self.act}")(self._tomorrow)
+
+    def find(self) -> None:
+        """The operation that came of it."""
+        self.stop.refresh_from_db()
+        self.operation_id = self._operations().filter(kind=self.kind).latest("version", "pk").pk
+
+    def _operations(self) -> QuerySet[Operation]:
+        return Operation.objects.filter(connection=self.crm.connection)
 
     def fault(self, kind: str, **options: Any) -> None:
         """Lets a fault wait for the write."""
@@ -88,7 +134,8 @@ class Act:
     def effects(self) -> list[tuple[str, str]]:
         """(what was done, id) to records of this act's resource, by us."""
         found = [row["effect"] for row in self._ours() if row["effect"]]
-        return [(effect["op"], effect["id"]) for effect in found if effect["kind"] == self.resource]
+        kind = SHOWN_AS.get((self.vendor, self.resource), self.resource)
+        return [(effect["op"], effect["id"]) for effect in found if effect["kind"] == kind]
 
     def _ours(self) -> list[dict[str, Any]]:
         """What the CRM saw of us since the act began."""
@@ -109,18 +156,18 @@ class Act:
         settings.REANNA_BASE_URLS = base_urls(self.crm.sandbox)
         settings.REANNA_TOTAL_DEADLINE_S = 20.0
         Connection.objects.update(state=ConnectionState.ACTIVE)
-        for operation in Operation.objects.filter(state__in=("dead", "needs_person")):
+        for operation in self._operations().filter(state__in=("dead", "needs_person")):
             verbs.retry(operation.pk, STAFF)
         for _ in range(3):
             self.crm.redis.wipe_warm("reanna:gate")
             self.crm.pass_time(HOUR_S)
             self.go()
-            if not Operation.objects.exclude(state__in=states.TERMINAL).exists():
+            if not self._operations().exclude(state__in=states.TERMINAL).exists():
                 return
 
     def assert_done_once(self) -> None:
         """All operations ended well, and the CRM shows exactly one effect: ours, on the record we are linked to."""
-        ends = Operation.objects.values_list("kind", "state", "reason", "in_doubt", "message")
+        ends = self._operations().values_list("kind", "state", "reason", "in_doubt", "message")
         assert [end for end in ends if end[1] not in states.TERMINAL or end[3]] == []
         ((done, record),) = self.effects()
         assert done == self._wanted_effect()
@@ -139,7 +186,7 @@ class Act:
 
     def _create(self, tomorrow: datetime) -> None:
         """For a buyer who is linked already."""
-        self.tour = make_tour(tomorrow, buyer=self.tour.buyer)
+        self.tour = make_tour(tomorrow, buyer=self.tour.buyer, **self.crm.touring)
         self.stop = self.tour.stops.get()
         self.crm.plan(self.tour)
 
@@ -148,8 +195,6 @@ class Act:
         self.crm.plan(self.tour)
 
     def _cancel(self, tomorrow: datetime) -> None:
-        if self.vendor == "rollout":
-            self.removed = self.crm.ref(self.stop).external_id
         self.stop.appointment_status = "cancelled"
         self.stop.version += 1
         self.stop.save()
@@ -160,9 +205,18 @@ class Act:
 
     def _task(self, tomorrow: datetime) -> None:
         """Of an answer whose note stands already."""
-        self._say(interest_level="interested")
-        self.crm.drain()
         self._say(interest_level="interested", second_showing="yes")
+
+    def _fields(self, tomorrow: datetime) -> None:
+        self._say(interest_level="interested")
+
+    def _summary(self, tomorrow: datetime) -> None:
+        """Of a tour of which something was said, and that is over."""
+        set_tour_status(self.tour.pk, "completed", actor="ann", via="api")
+
+    def _type(self, tomorrow: datetime) -> None:
+        """What the account itself needs before its first appointment."""
+        self.crm.plan(self.tour)
 
     def _say(self, **values: Any) -> None:
         save_feedback(self.stop.pk, FeedbackInput("buyer", SAID_AT, values), actor="ann", via="api")
@@ -170,14 +224,15 @@ class Act:
     def _wanted_effect(self) -> str:
         if self.act == "cancel":
             return "delete" if self.vendor == "rollout" else "update"
-        return "update" if self.act == "move" else "create"
+        fields_of_a_record = self.act == "fields" and self.vendor == "gohighlevel"
+        return "update" if self.act == "move" or fields_of_a_record else "create"
 
     def _as_wanted(self, body: Any) -> bool:
         """The write that had the effect says what it should, and carries the record's own marker."""
         text = str(body)
         if self.act == "link":
             return str(self.tour.buyer.email) in text
-        if self.removed:
+        if self.removed or self.act in ("fields", "type"):
             return True
         if self.act == "cancel":
             return body["appointmentStatus"] == "cancelled"

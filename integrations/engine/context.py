@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from django.db import DatabaseError, connections
+from django.db import connections
 
+from integrations import failpoints
 from integrations.gateway import Link
 from integrations.models import Connection
 
@@ -55,7 +56,7 @@ def process_name() -> str:
 
 @dataclass
 class Engine:
-    """One per process. `observe` is called at named points of a send; tests kill, freeze or raise there."""
+    """One per process. `observe` is called at named points of a send (`integrations/failpoints.py`)."""
 
     figures: Figures
     lease_s: float
@@ -64,7 +65,7 @@ class Engine:
     name: str = field(default_factory=process_name)
     random: Callable[[], float] = random_module.random
     monotonic: Callable[[], float] = time.monotonic
-    observe: Callable[[str], None] = lambda _point: None
+    observe: Callable[[str], None] = failpoints.reach
     watch: StepWatch | None = None
 
     def __post_init__(self) -> None:
@@ -139,7 +140,8 @@ class Engine:
                 continue
             try:
                 claims.extend(heart.owner, self.lease_ms)
-            except DatabaseError:
+                self.observe("mid_heartbeat")
+            except Exception:  # whatever it was, the leases of this process depend on the next beat
                 log.exception("heartbeat failed")
                 connections.close_all()
                 if heart.lease_end - self.monotonic() < self.lease_s / 2:

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from queue import SimpleQueue
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.db import close_old_connections, connections
 
 from . import leases, outbound, sweep
 from .clock import db_now
@@ -123,8 +123,8 @@ class Runner:
                     self.sweep(started)
                     next_sweep = self.engine.monotonic() + self.sweep_s * (0.9 + 0.2 * random.random())  # noqa: S311  jitter
                 sleep_s = min(self.hand_out(), max(next_sweep - self.engine.monotonic(), 0.0))
-            except (DatabaseError, InterfaceError):
-                log.exception("the timer met a database error; it goes on")
+            except Exception:  # without the timer this process would never look for work again
+                log.exception("the timer met an error; it goes on")
                 connections.close_all()
                 sleep_s = 1.0
             self._wake.wait(max(sleep_s, SHORTEST_SLEEP_S))
@@ -134,8 +134,8 @@ class Runner:
     def sweep(self, started_ms: int) -> None:
         """Reports life; recovers lost leases while this process holds the sweeper's lease."""
         sweep.report_alive(self.engine.name, started_ms)
-        self.engine.observe("in_sweep")
         if leases.take(SWEEPER, self.engine.name, int(self.sweep_s * 3000)):
+            self.engine.observe("in_sweep")
             recovered = sweep.recover_all(self.engine.figures)
             if recovered:
                 log.warning("recovered %s operations whose worker was lost", recovered)

@@ -20,6 +20,8 @@ import httpx
 import jwt
 from jwt.algorithms import HMACAlgorithm
 
+from integrations import failpoints
+
 from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
 from .sign_in import JwtSignIn, OAuthSignIn, SignIn
 
@@ -146,6 +148,7 @@ class OAuth2(httpx.Auth):
             if stored.version == old.version or not _access(stored):
                 raise
             return stored
+        failpoints.reach("in_token_refresh")
         if self._store.save(secrets, expires_at, version=old.version):
             return Credentials(secrets, old.version + 1, expires_at)
         # A person gave new credentials while we asked; theirs hold.

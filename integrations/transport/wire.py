@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import httpcore
 import httpx
 
+from integrations import failpoints
 from integrations.gate import BreakerState
 
 MAX_BODY = 4 * 1024 * 1024
@@ -79,10 +80,14 @@ _LOCAL_ERRNOS = frozenset(
 
 @dataclass
 class _Call:
-    """One request on its way, as the socket sees it. `until`: monotonic time at which the network's share ends."""
+    """One request on its way, as the socket sees it. `write`: it may have an effect.
+
+    `until`: monotonic time at which the network's share ends.
+    """
 
     until: float
     first_byte: Callable[[], None]
+    write: bool = False
     begun: bool = False
     out: bool = False
 
@@ -101,6 +106,12 @@ class _Call:
         before = time.monotonic()
         self.first_byte()
         self.until += time.monotonic() - before
+
+    def gone(self) -> None:
+        """The whole request is out, and its answer is waited for."""
+        if self.write and self.out:
+            self.write = False
+            failpoints.reach("after_bytes_out")
 
 
 class _Calls(threading.local):
@@ -124,7 +135,9 @@ class _TimedStream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _calls.get().left(httpcore.ReadTimeout))
+        call = _calls.get()
+        call.gone()
+        return self._inner.read(max_bytes, call.left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         call = _calls.get()
@@ -248,7 +261,9 @@ class DirectWire(httpx.HTTPTransport):
             raise RuntimeError("a request inside a request")
         with self._lock:
             self._on_their_way += 1
-        call = _calls.current = _Call(time.monotonic() + deadline_s, first_byte)
+        call = _calls.current = _Call(
+            time.monotonic() + deadline_s, first_byte, write=request.extensions.get("reanna.phase") == "write"
+        )
         try:
             return self._exchange(request, call)
         finally:

@@ -13,7 +13,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from reanna.stack.children import Watchdog
@@ -38,9 +39,43 @@ def programs() -> Path | None:
     return Path(on_path).resolve().parent if on_path and shutil.which("postgres") else None
 
 
+@dataclass
+class Server:
+    """A running server. `url`: its DATABASE_URL, with a password of this run only."""
+
+    url: str
+    _start: Callable[[], subprocess.Popen[bytes]]
+    _stop: Callable[[subprocess.Popen[bytes]], None]
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, again if need be: it recovers. Raises ClusterError."""
+        self._process = self._start()
+
+    def stop(self) -> None:
+        """Its "fast shutdown": clients are disconnected."""
+        if self._process is not None:
+            self._stop(self._process)
+            self._process = None
+
+    def crash(self) -> None:
+        """What `pg_ctl stop -m immediate` does: SIGQUIT, every backend ends at once, no checkpoint."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._stop(self._process)
+            self._process = None
+
+
 @contextlib.contextmanager
 def running(bin_folder: Path) -> Iterator[str]:
-    """Run a server and give its DATABASE_URL (with a password of this run only). Raises ClusterError."""
+    """Run a server and give its DATABASE_URL. Raises ClusterError."""
+    with server(bin_folder) as held:
+        yield held.url
+
+
+@contextlib.contextmanager
+def server(bin_folder: Path, *, keeps_commits: bool = False) -> Iterator[Server]:
+    """Run a server; `keeps_commits`: what was committed is there after a crash of it. Raises ClusterError."""
     user = _user()
     folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     password = secrets.token_urlsafe(16)
@@ -58,8 +93,9 @@ def running(bin_folder: Path) -> Iterator[str]:
         if made.returncode != 0:
             raise ClusterError(f"initdb ended with {made.returncode}:\n{made.stdout[-2000:]}")
         port = _free_port()
-        with _server(user, bin_folder, folder, port):
-            yield f"postgres://reanna:{password}@127.0.0.1:{port}/postgres"
+        url = f"postgres://reanna:{password}@127.0.0.1:{port}/postgres"
+        with _server(user, bin_folder, folder, port, url, keeps_commits=keeps_commits) as held:
+            yield held
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -91,42 +127,58 @@ def _run(user: pwd.struct_passwd | None, *command: list[str]) -> subprocess.Comp
 
 
 @contextlib.contextmanager
-def _server(user: pwd.struct_passwd | None, bin_folder: Path, folder: Path, port: int) -> Iterator[None]:
+def _server(
+    user: pwd.struct_passwd | None, bin_folder: Path, folder: Path, port: int, url: str, *, keeps_commits: bool
+) -> Iterator[Server]:
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": str(folder),
-        # The data is thrown away: what makes it outlive a crash only costs time.
+        # The data is thrown away: what makes it outlive a crash of the machine only costs time.
         "fsync": "off",
-        "synchronous_commit": "off",
         "full_page_writes": "off",
+        # Off, a crash of the server alone loses what was committed a moment ago.
+        "synchronous_commit": "on" if keeps_commits else "off",
         "max_connections": "100",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     log = folder / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            **_as(user),  # type: ignore[call-overload]  # user, group and extra_groups, or nothing
-        )
     watchdog = Watchdog(folder)  # ends the server if this process is killed
-    watchdog.add(server.pid)
-    try:
-        _await(server, folder / "data" / "postmaster.pid", log)
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)  # its "fast shutdown": clients are disconnected
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [str(bin_folder / "postgres"), "-D", str(folder / "data"), *options],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **_as(user),  # type: ignore[call-overload]  # user, group and extra_groups, or nothing
+            )
+        watchdog.add(process.pid)
         try:
-            server.wait(timeout=STOP_LIMIT_S)
+            _await(process, folder / "data" / "postmaster.pid", log)
+        except ClusterError:
+            stop(process)
+            raise
+        return process
+
+    def stop(process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        watchdog.discard(server.pid)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        watchdog.discard(process.pid)
+
+    held = Server(url, start, stop)
+    try:
+        held.start()
+        yield held
+    finally:
+        held.stop()
         watchdog.close()
 
 
@@ -135,7 +187,8 @@ def _await(server: subprocess.Popen[bytes], pid_file: Path, log: Path) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while True:
         with contextlib.suppress(FileNotFoundError):
-            if pid_file.read_text().splitlines()[-1:] == ["ready   "]:
+            lines = pid_file.read_text().splitlines()
+            if lines[:1] == [str(server.pid)] and lines[-1] == "ready   ":  # not of one that crashed
                 return
         if server.poll() is not None or time.monotonic() > deadline:
             raise ClusterError(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")

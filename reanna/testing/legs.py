@@ -137,7 +137,7 @@ def postgres(run: Run) -> Result:
 
 
 def _database_tests() -> list[str]:
-    folders = [f"tests/{name}" for name in ("integrations", "monitoring", "alerts", "flows")]
+    folders = [f"tests/{name}" for name in ("integrations", "monitoring", "alerts", "flows", "chaos")]
     left_out = [f"--ignore=tests/{name}" for name in NOT_ON_POSTGRES]
     return ["-m", "not stack", *left_out, *(name for name in folders if (ROOT / name).is_dir())]
 

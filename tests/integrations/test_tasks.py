@@ -55,7 +55,9 @@ def fail(error: Exception) -> Callable[..., Any]:
     return publish
 
 
-@pytest.mark.parametrize("error", [OperationalError("away"), ConnectionError("reset"), TimeoutError("frozen")])
+@pytest.mark.parametrize(
+    "error", [OperationalError("away"), ConnectionError("reset"), TimeoutError("frozen"), ValueError("a defect")]
+)
 def test_a_broker_that_fails_is_not_the_savers_trouble(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     bell = tasks.Doorbell()
     monkeypatch.setattr(tasks.drain, "apply_async", fail(error))

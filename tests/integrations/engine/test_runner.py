@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from integrations.engine import leases, process, sweep
 from integrations.engine import runner as runner_module
@@ -124,6 +124,23 @@ def test_a_sweep_says_that_the_process_lives_and_forgets_the_old(crm: Crm, runni
     assert list(WorkerProcess.objects.values_list("name", flat=True)) == [crm.engine.name]
 
 
+def test_the_timer_goes_on_after_an_error_nobody_expected(
+    crm: Crm, running: Runner, tomorrow: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = [False]
+
+    def fail_once(point: str) -> None:
+        if point == "in_sweep" and not failed[0]:
+            failed[0] = True
+            raise RuntimeError(point)
+
+    crm.engine.observe = fail_once
+    crm.plan(make_tour(tomorrow))
+    running.start()
+    wait_for(all_settled)
+    assert failed == [True]
+
+
 def test_a_lease_is_one_owners_until_it_ends(db: None) -> None:
     assert leases.take("job", "a", 60_000)
     assert not leases.take("job", "b", 60_000)
@@ -172,6 +189,25 @@ def test_a_heartbeat_does_not_extend_for_a_thread_that_is_stuck(crm: Crm, tomorr
         heart.last_progress -= 60
         crm.engine.beat()
     assert Operation.objects.get(lease_owner="me", state="leased").lease_until_ms == 5
+
+
+@pytest.mark.parametrize("error", [InterfaceError("the connection is closed"), RuntimeError("whatever")])
+def test_a_heartbeat_that_failed_beats_again(
+    crm: Crm, tomorrow: datetime, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = hold_one(crm, tomorrow)
+    monkeypatch.setattr("integrations.engine.context.connections.close_all", lambda: None)
+
+    def fail(_point: str) -> None:
+        raise error
+
+    with crm.engine.held("me", batch) as heart:
+        crm.engine.observe, end = fail, heart.lease_end
+        crm.engine.beat()
+        assert heart.lease_end == end  # what was not confirmed is not counted on
+        crm.engine.observe = lambda _point: None
+        crm.engine.beat()
+        assert heart.lease_end > end
 
 
 def test_a_heartbeat_that_fails_for_half_a_lease_stops_sending(
