@@ -39,9 +39,12 @@ _WHY = {
     Reason.RATE_LIMITED: "its limit is used up for the moment",
     Reason.NOT_BEFORE: "it asked us to wait",
     Reason.CIRCUIT_OPEN: "it keeps failing and is left alone for a while",
+    Reason.HOST_OPEN: "it keeps failing for several accounts and is left alone for a while",
+    Reason.FORCED_OPEN: "a person stopped all requests to it",
     Reason.DAY_USED: "its limit for a day is used up",
     Reason.COLD: "its limits are being counted anew after Redis forgot",
 }
+_STOPPED = frozenset({Reason.CIRCUIT_OPEN, Reason.HOST_OPEN, Reason.FORCED_OPEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Link:
         self.manifest: Manifest = registry.manifest(facts.provider)
         limit_key = self.manifest.limit_key
         shared = limit_key(facts.config) if limit_key else facts.account_key
-        self.scope = scope_of(facts.provider, shared, facts.limit_overrides)
+        self.scope = scope_of(facts.provider, shared, facts.limit_overrides, host_of(facts))
         self._lookups = lookups
         self._wire = DirectWire(connections=settings.worker_threads + SPARE_SOCKETS, ssl_context=_ssl_context())
         self.http = httpx.Client(
@@ -198,7 +201,7 @@ def _in_words(slug: str) -> Iterator[None]:
         yield
     except Refused as refused:
         why = refused.refusal.reason
-        kind = CircuitOpen if why is Reason.CIRCUIT_OPEN else RateLimited
+        kind = CircuitOpen if why in _STOPPED else RateLimited
         raise kind(slug, f"not asked now: {_WHY[why]}", retry_after_s=ASK_AGAIN_S) from None
     except GateUnreachable:
         raise Uncertain(slug, "Redis cannot be reached, so nothing may be asked", retry_after_s=ASK_AGAIN_S) from None
@@ -250,10 +253,19 @@ def close_all() -> None:
         link.retire()
 
 
-def scope_of(provider: str, limit_key: str, overrides: Mapping[str, Any]) -> Scope:
+def scope_of(provider: str, limit_key: str, overrides: Mapping[str, Any], host: str = "") -> Scope:
     """What the gate counts together: one account at one provider, or what it says is wider. Raises as `limits_of`."""
     manifest = registry.manifest(provider)
-    return Scope(f"{provider}:{limit_key}", limits_of(manifest, overrides), manifest.breaker)
+    return Scope(f"{provider}:{limit_key}", limits_of(manifest, overrides), manifest.breaker, host)
+
+
+def host_of(facts: ConnectionFacts) -> str:
+    """What fails together, whichever the account: the provider, the address, and what it passes requests on to."""
+    url = httpx.URL(facts.base_url)
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+    upstream = registry.manifest(facts.provider).upstream
+    behind = f":{upstream(facts.config)}" if upstream else ""
+    return f"{facts.provider}:{url.host}:{port}{behind}"
 
 
 def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window, ...]:

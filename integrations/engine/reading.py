@@ -17,6 +17,8 @@ _REFUSALS = {
     Reason.RATE_LIMITED: Fact.GATE_RATE,
     Reason.NOT_BEFORE: Fact.GATE_RATE,
     Reason.CIRCUIT_OPEN: Fact.GATE_CIRCUIT,
+    Reason.HOST_OPEN: Fact.GATE_HOST,
+    Reason.FORCED_OPEN: Fact.GATE_FORCED,
     Reason.DAY_USED: Fact.GATE_DAY,
     Reason.COLD: Fact.GATE_COLD,
 }

@@ -61,8 +61,8 @@ class Try:
             "calls": self.tally.calls,
             "started_ms": self.started_ms,
             "sent_ms": self.sent_ms,
-            "circuit_open": breaker is not None and breaker.state != "closed",
-            "circuit_until_ms": breaker.until_ms if breaker is not None and breaker.state == "open" else None,
+            "circuit_open": breaker is not None and breaker.stops,
+            "circuit_until_ms": breaker.stopped_until_ms if breaker is not None else None,
             "settle_s": self.settle_s,
             "requests": tuple(scrubbed(asdict(one), secrets) for one in self.tally.passed),
         }

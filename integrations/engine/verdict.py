@@ -21,6 +21,8 @@ class Fact(StrEnum):
     # The gate or the connection said "not now"; no byte left.
     GATE_RATE = "gate_rate"
     GATE_CIRCUIT = "gate_circuit"
+    GATE_HOST = "gate_host"
+    GATE_FORCED = "gate_forced"
     GATE_DAY = "gate_day"
     GATE_COLD = "gate_cold"
     GATE_AWAY = "gate_away"
@@ -107,6 +109,8 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.LEFT_OUT: Verdict("cancelled", "left_out", Doubt.CLEAR, refund=True),
     Fact.GATE_RATE: Verdict(_WAIT, "rate_limited", Doubt.OF_THIS_TRY, refund=True, due=Due.UNTIL, hold=Hold.UNTIL),
     Fact.GATE_CIRCUIT: Verdict("pending", "circuit_open", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.GATE_HOST: Verdict("pending", "host_open", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
+    Fact.GATE_FORCED: Verdict("pending", "forced_open", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
     Fact.GATE_DAY: Verdict("pending", "day_used", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
     Fact.GATE_COLD: Verdict("pending", "gate_cold", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),
     Fact.GATE_AWAY: Verdict("pending", "gate_away", Doubt.OF_THIS_TRY, refund=True, due=Due.NOW, hold=Hold.UNTIL),

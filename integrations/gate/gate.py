@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, cast
 
 import redis
 
-from integrations.gate.channel import Channel, script
+from integrations.gate.channel import Channel
 from integrations.gate.plan import Plan, plan_for
 from integrations.gate.types import (
     BreakerState,
     GateAway,
+    Learned,
+    Mode,
     Outcome,
     Permit,
     Reason,
@@ -32,16 +34,40 @@ from integrations.gate.types import (
 MIN_RETRY_AFTER_S = 1.0
 MAX_RETRY_AFTER_S = 3_600.0
 _SEED_TRIES = 3
+_CIRCUIT_WORDS = 10
+_ALL_WELL = ["-", "-", "100", "0", "-", "-", "-"]
+_ALL = 100
+_TOLD_WORDS = _CIRCUIT_WORDS + len(_ALL_WELL)
+_SHOWN = {"ramp": "closed", "-": "closed"}
+_KEPT = {"forced_open": "open", "disabled": "closed", "metrics_only": "closed"}
 
 
 def _number(word: str) -> int | None:
     return None if word == "-" else int(word)
 
 
+Shown = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
+
+
 def _circuit(words: list[str]) -> BreakerState:
-    state, failures, generation, opened, until, _ = words
-    known = cast('Literal["closed", "open", "half_open"]', state)
-    return BreakerState(known, int(failures), int(generation), _number(opened), _number(until))
+    """From a circuit's words alone (all is well), or from those of `told()` in scripts/shared.lua."""
+    state, failures, generation, opened, until, *_, cause = words[:_CIRCUIT_WORDS]
+    mode, mode_until, percent, often, last, host, host_until = words[_CIRCUIT_WORDS:] or _ALL_WELL
+    shown = mode if mode != "-" else _SHOWN.get(state, state)
+    return BreakerState(
+        cast("Shown", shown),
+        int(failures),
+        int(generation),
+        _number(opened),
+        _number(until),
+        "" if cause == "-" else cause,
+        int(percent),
+        _number(mode_until),
+        int(often),
+        _number(last),
+        cast('Literal["closed", "open", "half_open"]', _SHOWN.get(host, host)),
+        _number(host_until),
+    )
 
 
 class Gate:
@@ -73,7 +99,7 @@ class Gate:
         if not 1 <= cost <= plan.largest_cost:
             raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         for _ in range(_SEED_TRIES):
-            words = self._channel.run(script("admit", plan.policy), plan.keys, cost)
+            words = self._channel.run(plan.admit, cost)
             if words[0] == "permit":
                 _, permit_id, admitted, guard, generation, budget = words
                 return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
@@ -89,37 +115,55 @@ class Gate:
         *,
         retry_after_s: float | None = None,
         delay_ms: int | None = None,
+        took_ms: int | None = None,
+        learned: Sequence[Learned] = (),
     ) -> BreakerState:
         """Tell what became of an admitted call; the circuit afterwards. One round trip.
 
         ``retry_after_s`` matters for RATE_LIMITED only: clamped to 1 s .. 1 h, missing = the shortest window.
         ``delay_ms``: from the start of asking to the first byte; a long one widens the guard for all.
+        ``took_ms``: from the first byte to the answer's last. ``learned``: what the answer said of the provider's
+        windows; it lowers limits and raises our use at once, never the other way, until the window begins anew.
         A second report of the same permit moves nothing. Raises GateAway.
         """
         plan = plan_for(self._prefix, permit.scope)
         return _circuit(
             self._channel.run(
-                script("report", plan.policy),
-                plan.keys,
+                plan.report,
                 permit.id,
                 outcome.value,
                 _retry_ms(retry_after_s, plan),
                 delay_ms if delay_ms is not None and delay_ms > plan.guard_ms else "",
+                1 if took_ms is not None and took_ms >= plan.slow_ms else "",
+                ",".join(_learned_words(learned, plan)) if learned else "",
                 self._random(),
             )
         )
 
+    def control(self, scope: Scope, mode: Mode | Literal["closed"] | None, until_ms: int | None = None) -> BreakerState:
+        """Put a mode in place of the circuit, for all processes at once; the circuit afterwards.
+
+        ``closed``: close it now (its host's too), to recover step by step, and take back what was set; None: only take
+        it back. After ``forced_open`` a probe goes first. ``until_ms``: when the mode ends by itself (None: never).
+        Raises GateAway.
+        """
+        plan = plan_for(self._prefix, scope)
+        return _circuit(self._channel.run(plan.control, mode or "none", "" if until_ms is None else until_ms))
+
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""
-        plan = plan_for(self._prefix, scope)
-        words = self._channel.run(script("look", plan.policy), plan.keys)
-        used = {window.name: int(word) for window, word in zip(scope.windows, words[9:], strict=True)}
-        return Snapshot(int(words[0]), _circuit(words[3:9]), _number(words[2]), used, int(words[1]))
+        words = self._channel.run(plan_for(self._prefix, scope).look)
+        now_ms, ready_ms, not_before_ms = int(words[0]), int(words[1]), _number(words[2])
+        circuit, counts = _circuit(words[3 : 3 + _TOLD_WORDS]), [int(word) for word in words[3 + _TOLD_WORDS :]]
+        names = [window.name for window in scope.windows]
+        used = dict(zip(names, counts[: len(names)], strict=True))
+        allowed = dict(zip(names, counts[len(names) :], strict=True))
+        return Snapshot(now_ms, circuit, not_before_ms, used, ready_ms, allowed)
 
     def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
         """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""
         seed = self._seeds.seed(scope)
-        self._channel.run(script("seed", plan.policy), plan.keys, epoch, _seed_json(seed, scope))
+        self._channel.run(plan.seed, epoch, _seed_json(seed, scope))
 
 
 def _retry_ms(retry_after_s: float | None, plan: Plan) -> int:
@@ -134,11 +178,33 @@ def _seed_json(seed: Seed, scope: Scope) -> str:
         told["not_before"] = seed.not_before_ms
     if seed.breaker is not None:
         known = {
-            "state": seed.breaker.state,
+            "state": _kept_as(seed.breaker),
             "failures": seed.breaker.failures,
             "generation": seed.breaker.generation,
             "opened": seed.breaker.opened_ms,
             "until": seed.breaker.until_ms,
+            "cause": seed.breaker.cause or "-",
         }
         told["circuit"] = {name: value for name, value in known.items() if value is not None}
+    if seed.mode is not None:
+        told["mode"] = [part for part in seed.mode if part is not None]
     return json.dumps(told)
+
+
+def _kept_as(breaker: BreakerState) -> str:
+    """The circuit's own name for a state that may be hidden by a mode, or recovering."""
+    if breaker.state == "closed" and breaker.percent < _ALL:
+        return "ramp"
+    return _KEPT.get(breaker.state, breaker.state)
+
+
+def _learned_words(learned: Sequence[Learned], plan: Plan) -> Iterator[str]:
+    """One answer's words of windows that the scope has; what makes no sense is left out."""
+    for one in learned:
+        place, span_ms = plan.windows.get(one.window, (0, 0))
+        if not place:
+            continue
+        limit = "-" if one.limit is None else max(1, one.limit)
+        remaining = "-" if one.remaining is None else max(0, one.remaining)
+        reset = "-" if one.reset_ms is None else min(max(0, one.reset_ms), span_ms)
+        yield f"{place} {limit} {remaining} {reset}"

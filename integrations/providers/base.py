@@ -355,8 +355,9 @@ class Manifest:
     """A provider as data. `limits_source` is where the vendor says so.
 
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
-    wider than the account (None: the account). `config_headers`: headers that carry a config field. `users`: reads who
-    has a login there, given the connection's config; raises ProviderError (None: it cannot be asked). `verify`: one
+    wider than the account (None: the account). `upstream`: which system a broker of several passes requests on to, as
+    what fails together (None: it answers itself). `config_headers`: headers that carry a config field. `users`: reads
+    who has a login there, given the connection's config; raises ProviderError (None: it cannot be asked). `verify`: one
     read that only passes with the right credentials and account; raises ProviderError. `accounts`: lists accounts.
     `record_urls`: by resource, the vendor's page of a record for people; `{id}` and names of config fields are put in.
     """
@@ -370,6 +371,7 @@ class Manifest:
     kinds: Mapping[str, Kind]
     account_key: Callable[[Mapping[str, str]], str]
     limit_key: Callable[[Mapping[str, str]], str] | None = None
+    upstream: Callable[[Mapping[str, str]], str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     config_headers: Mapping[str, str] = field(default_factory=dict)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)

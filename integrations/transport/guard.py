@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from typing import Protocol
 
 import httpx
 
-from integrations.gate import BreakerState, GateAway, Outcome, Permit, Reason, Refusal, Scope
+from integrations.gate import BreakerState, GateAway, Learned, Outcome, Permit, Reason, Refusal, Scope
 
 from .record import Passed, passed
 from .wire import NotSent, TransportRefusal, Wire
@@ -107,7 +107,14 @@ class Admitting(Protocol):
     def admit(self, scope: Scope, cost: int = 1) -> Permit | Refusal: ...
 
     def report(
-        self, permit: Permit, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        *,
+        retry_after_s: float | None = None,
+        delay_ms: int | None = None,
+        took_ms: int | None = None,
+        learned: Sequence[Learned] = (),
     ) -> BreakerState: ...
 
 
@@ -125,7 +132,8 @@ class GuardedTransport(httpx.BaseTransport):
 
     Raises Refused, GateUnreachable, NotSent (no byte of this request left us), UnsendableError, what before_write
     raised, or httpx.TransportError (bytes may have left: doubt). `deadline_s` bounds connecting, TLS, request, headers
-    and body together. `retry_after` reads the seconds out of a 429's headers; `garbled` judges a 2xx with a body.
+    and body together. `retry_after` reads the seconds out of a 429's headers, `learned` what an answer's say of the
+    provider's windows; `garbled` judges a 2xx with a body.
     """
 
     def __init__(
@@ -136,6 +144,7 @@ class GuardedTransport(httpx.BaseTransport):
         *,
         deadline_s: float,
         retry_after: Callable[[Mapping[str, str]], float | None],
+        learned: Callable[[Mapping[str, str]], Sequence[Learned]] = lambda _headers: (),
         garbled: Callable[[httpx.Response], bool] = not_json,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -144,6 +153,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._scope = scope
         self._deadline_s = deadline_s
         self._retry_after = retry_after
+        self._learned = learned
         self._garbled = garbled
         self._clock = clock
 
@@ -169,7 +179,9 @@ class GuardedTransport(httpx.BaseTransport):
                 crossing.report(Outcome.NOT_SENT)
             raise
         response.extensions["reanna.breaker"] = crossing.report(
-            self._outcome(response), retry_after_s=self._retry_after(response.headers)
+            self._outcome(response),
+            retry_after_s=self._retry_after(response.headers),
+            learned=self._learned(response.headers),
         )
         crossing.keep(request, response)
         return response
@@ -261,7 +273,12 @@ class _Crossing:
             renewed = True
 
     def report(
-        self, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None
+        self,
+        outcome: Outcome,
+        *,
+        retry_after_s: float | None = None,
+        delay_ms: int | None = None,
+        learned: Sequence[Learned] = (),
     ) -> BreakerState | None:
         """Tell the gate once what became of the permit. A gate that is away cannot take back what happened: None."""
         permit, self._permit = self._permit, None
@@ -275,6 +292,8 @@ class _Crossing:
                 outcome,
                 retry_after_s=retry_after_s,
                 delay_ms=self._delay_ms if delay_ms is None else delay_ms,
+                took_ms=self._elapsed_ms() - self._delay_ms if self._delay_ms is not None else None,
+                learned=learned,
             )
         except GateAway:
             logger.warning("the gate could not be told that a call to %s ended %s", self._scope.key, outcome.value)

@@ -1,21 +1,21 @@
--- For pages; writes nothing.
--- Answers:  <now> <ready> <not before or -> <state> <failures> <generation> <opened or -> <until or ->
---           <times reopened> <used>...
+-- For pages; writes nothing. ARGV: limits.
+-- Answers:  <now> <ready> <not before or -> <the circuit as shared.lua's told() has it> <used>... <allowed>...
 
-local p = policy()
+local p = policy(0)
+local r = rule()
 local now = clock()
 local s = read_state()
-if s.epoch and s.epoch == epoch() then now = math.max(now, s.last) end
-if s.circuit == 'open' and now >= s.until_ms then s.circuit = 'half_open' end
+local started = epoch()
+if s.epoch and s.epoch == started then now = math.max(now, s.last) end
+local c = circuit_of(s.circuit)
+advance(c, r, now)
+if c.name == 'open' and now >= c.till then c.name = 'half_open' end
 local not_before = s.not_before and s.not_before > now and s.not_before or '-'
-local words = { now, (epoch() or now) + p.cold, not_before, circuit_words(s) }
-for _, w in ipairs(p.windows) do
-  local used
-  if w.ring then
-    used = redis.call('ZCOUNT', w.key, '(' .. (now - w.span), '+inf')
-  else
-    used = live(w, now)
-  end
-  words[#words + 1] = used
-end
+local words = { now, (started or now) + p.cold, not_before, told(s, c, p, r, now, started) }
+local h = host_of(p, started)
+if h then advance(h, r, now) end
+local share = mode_of(s, p, now) and 100 or math.min(percent(c, r), percent(h, r))
+local known = s.learned and learned_of(s, now)
+for _, w in ipairs(p.windows) do words[#words + 1] = in_use(w, now) end
+for _, w in ipairs(p.windows) do words[#words + 1] = (allowed(w, share, now, known, 1)) end
 return table.concat(words, ' ')

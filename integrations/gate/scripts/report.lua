@@ -1,24 +1,37 @@
 -- What became of a permit.
--- ARGV: id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', random.
--- Answers with the circuit afterwards:  <state> <failures> <generation> <opened or -> <until or -> <times reopened>
+-- ARGV: id, outcome, not before for ms, delay in ms where it is longer than the least guard or '', 1 for a slow call
+--       or '', what the provider said of its windows (<place> <limit or -> <remaining or -> <ms until it begins anew>,
+--       separated by commas) or '', random, limits.
+-- Answers with the circuit afterwards as shared.lua's told() does; or with its words alone, when all is well.
 
-local id, outcome, retry, delay, random = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local id, outcome, retry, delay, slow = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local learned, random = ARGV[6], tonumber(ARGV[7])
 
 -- By far the most frequent report: all is well, and stays so.
-local known = redis.call('HGET', KEYS[2], 'circuit')
-if outcome == 'ok' and not delay and known and string.sub(known, 1, 9) == 'closed 0 ' then return known end
+if outcome == 'ok' and not delay and not slow and learned == '' then
+  local k = redis.call('HMGET', KEYS[2], 'circuit', 'calls', 'mode', 'would')
+  local well = k[1] and string.sub(k[1], 1, 9) == 'closed 0 ' and (k[2] or '') == GOOD and not k[3] and not k[4]
+  if well and redis.call('EXISTS', KEYS[4]) == 0 then return k[1] end
+end
 
-local p = policy()
+local p = policy(7)
+local r = rule()
 local now = clock()
 local s = read_state()
-local admitted, seq, born, generation, cost, probe = string.match(id, '^(%d+)-(%d+)-(%d+)-(%d+)-(%d+)-([01])$')
+now = math.max(now, s.last)
+local c = circuit_of(s.circuit)
+local h = host_of(p, s.epoch)
+local mode = mode_of(s, p, now)
+local admitted, seq, born, generation, cost, probe = string.match(id, '^(%d+)-(%d+)-(%d+)-(%d+)-(%d+)-([0-3])$')
 local call = admitted .. '-' .. seq
 admitted, born, generation, cost = tonumber(admitted), tonumber(born), tonumber(generation), tonumber(cost)
 
 local function give_back()
   for _, w in ipairs(p.windows) do
     if w.ring then
-      for i = 1, cost do redis.call('ZREM', w.key, call .. ':' .. i) end
+      local entries = { call }
+      for i = 2, cost do entries[i] = call .. ':' .. i end
+      redis.call('ZREM', w.key, unpack(entries))
     else
       local at = math.floor(admitted / w.bucket)
       if redis.call('HEXISTS', w.key, at) == 1 then
@@ -29,41 +42,106 @@ local function give_back()
   end
 end
 
-local function open(reopened)
-  local length = math.min(p.max_open, p.open * 2 ^ math.min(reopened, 30))
-  length = math.min(p.max_open, length * (0.9 + 0.2 * random))
-  s.circuit, s.generation, s.reopened = 'open', s.generation + 1, reopened
-  s.opened, s.until_ms = now, now + math.floor(length)
-  redis.call('DEL', KEYS[3])
-  write_circuit(s, p)
+-- The host's circuit opens when a second scope agrees.
+local function tell_host()
+  if not p.host then return end
+  local opened = KEYS[4] .. ':opened'
+  redis.call('ZADD', opened, now, KEYS[2])
+  redis.call('ZREMRANGEBYSCORE', opened, '-inf', now - AGREE - 1)
+  redis.call('PEXPIRE', opened, 2 * AGREE)
+  if redis.call('ZCARD', opened) < 2 or (h and (h.name == 'open' or h.name == 'half_open')) then return end
+  h = h or circuit_of(CLOSED)
+  open(h, r, now, 'scopes', random)
+  redis.call('DEL', KEYS[4] .. ':probes')
+  write_host(h, s.epoch, p)
 end
 
-local function close()
-  s.circuit, s.failures, s.generation, s.reopened = 'closed', 0, s.generation + 1, 0
-  s.opened, s.until_ms = nil, nil
+local function forget_calls() redis.call('HDEL', KEYS[2], 'calls') end
+
+local function open_own(cause)
+  open(c, r, now, cause, random)
   redis.call('DEL', KEYS[3])
-  write_circuit(s, p)
+  write_circuit(c, p)
+  tell_host()
 end
 
-local function probe_reported()
-  -- Taking it out of the leases gives the probe back; no longer in there means its lease went to another.
+local function close_own()
+  close(c, r, now)
+  redis.call('DEL', KEYS[3])
+  forget_calls()
+  write_circuit(c, p)
+end
+
+local function close_host()
+  close(h, r, now)
+  redis.call('DEL', KEYS[4] .. ':probes', KEYS[4] .. ':opened')
+  write_host(h, s.epoch, p)
+end
+
+-- Taking it out of the leases gives the probe back; no longer in there means its lease went to another.
+local function own_probe_reported()
   if redis.call('ZREM', KEYS[3], call) == 0 then return end
   if outcome == 'failure' then
-    s.failures = s.failures + 1
-    open(s.reopened + 1)
+    c.failures = c.failures + 1
+    open_own('probe')
   elseif outcome == 'ok' or outcome == 'neutral' then
-    close()
+    close_own()
   end
+end
+
+local function host_probe_reported()
+  if redis.call('ZREM', KEYS[4] .. ':probes', call) == 0 then return end
+  if outcome == 'failure' then
+    open(h, r, now, 'probe', random)
+    write_host(h, s.epoch, p)
+  elseif outcome == 'ok' or outcome == 'neutral' then
+    close_host()
+  end
+end
+
+-- Adds this call to those remembered; why the circuit should open, if it should.
+local function counted()
+  local failed = outcome == 'failure'
+  c.failures = failed and c.failures + 1 or 0
+  local cause
+  if #GOOD > 0 then
+    local calls = redis.call('HGET', KEYS[2], 'calls') or ''
+    calls = string.sub(calls .. (failed and (slow and 'b' or 'f') or (slow and 's' or '.')), -#GOOD)
+    redis.call('HSET', KEYS[2], 'calls', calls)
+    if #calls >= r.minimum and (failed or slow) then
+      local _, failures = string.gsub(calls, '[fb]', '')
+      local _, slows = string.gsub(calls, '[sb]', '')
+      if failed and failures >= r.failure_rate * #calls then cause = 'failure_rate' end
+      if slow and slows >= r.slow_rate * #calls then cause = 'slow_rate' end
+    end
+  end
+  if failed and c.failures >= r.failures then cause = 'failures' end
+  if failed and c.name == 'ramp' then cause = 'ramp' end
+  return cause
+end
+
+local function only_told()
+  local often = string.match(redis.call('HGET', KEYS[2], 'would') or '0 -', '^%d+')
+  redis.call('HSET', KEYS[2], 'would', (often + 1) .. ' ' .. now)
+  c.failures = 0
+  forget_calls()
+  write_circuit(c, p)
 end
 
 local function call_reported()
-  if outcome == 'failure' then
-    s.failures = s.failures + 1
-    if s.failures >= p.failures then open(0) else write_circuit(s, p) end
-  elseif outcome == 'ok' then
-    s.failures = 0
-    write_circuit(s, p)
+  if outcome ~= 'failure' and outcome ~= 'ok' then return end
+  local cause = counted()
+  if cause and mode then return only_told() end
+  if cause then
+    forget_calls()
+    return open_own(cause)
   end
+  if c.name == 'ramp' and outcome == 'ok' and r.ramp_successes > 0 then
+    c.well = c.well + 1
+    if c.well >= r.ramp_successes then c.till = math.min(c.till, now) end
+    advance(c, r, now)
+  end
+  write_circuit(c, p)
 end
 
 if delay and delay > guard(s, p, now) then
@@ -75,13 +153,73 @@ if outcome == 'rate_limited' then
   redis.call('PEXPIRE', KEYS[2], p.keep)
 end
 
-local of_this_circuit = s.circuit == 'closed' and generation == s.generation
-local moves = outcome == 'not_sent' or probe == '1' or
-  (of_this_circuit and (outcome == 'failure' or (outcome == 'ok' and s.failures > 0)))
-local mark = string.sub(KEYS[2], 1, -6) .. 'reported:' .. id  -- KEYS[2] ends with 'state'
--- A second report moves nothing, nor does one of a permit from before Redis forgot.
-if moves and born == s.epoch and redis.call('SET', mark, 1, 'NX', 'PX', math.max(600000, 2 * p.lease)) then
-  if outcome == 'not_sent' then give_back() end
-  if probe == '1' then probe_reported() elseif of_this_circuit then call_reported() end
+-- Calls that others made: they are taken to have arrived so that they leave when the provider's window begins anew.
+local function raise_use(w, missing, leaves)
+  local arrived = math.min(now, leaves - w.span)
+  if w.ring then
+    for first = 1, missing, 1000 do
+      local entries = {}
+      for i = first, math.min(missing, first + 999) do
+        entries[#entries + 1] = arrived
+        entries[#entries + 1] = 'told:' .. call .. ':' .. i
+      end
+      redis.call('ZADD', w.key, unpack(entries))
+    end
+    return redis.call('PEXPIRE', w.key, 2 * period(w, p))
+  end
+  local total, oldest = live(w, now)
+  if total == 0 then redis.call('DEL', w.key) end
+  local at = math.floor(arrived / w.bucket)
+  local latest = tonumber(redis.call('HGET', w.key, 'a' .. at)) or 0
+  redis.call('HINCRBY', w.key, at, missing)
+  redis.call('HSET', w.key, 'total', total + missing, 'oldest', total > 0 and math.min(oldest, at) or at,
+    'a' .. at, math.max(latest, arrived))
+  redis.call('PEXPIRE', w.key, lifetime(w, p))
 end
-return circuit_words(s)
+
+-- Downwards at once and for all; never above our own limit; forgotten when the provider's window begins anew.
+local function learn()
+  local known = s.learned and learned_of(s, now) or {}
+  local lower = false
+  for place, limit, left, resets in string.gmatch(learned, '(%d+) (%S+) (%S+) (%S+)') do
+    local w = p.windows[tonumber(place)]
+    limit, left = tonumber(limit), tonumber(left)
+    local leaves = now + (tonumber(resets) or w.span)
+    if limit and limit < w.limit then
+      known[w.key] = { limit, leaves }
+      lower = true
+    end
+    local allows = math.min(w.limit, limit or w.limit)
+    local missing = left and allows - left - in_use(w, now) or 0
+    if missing > 0 then raise_use(w, missing, leaves) end
+  end
+  if lower then redis.call('HSET', KEYS[2], 'learned', cjson.encode(known)) end
+end
+
+if learned ~= '' then
+  learn()
+  redis.call('PEXPIRE', KEYS[2], p.keep)
+end
+
+if advance(c, r, now) then write_circuit(c, p) end
+if h then advance(h, r, now) end
+local of_this_circuit = (c.name == 'closed' or c.name == 'ramp') and generation == c.generation
+  and mode ~= 'disabled' and mode ~= 'forced_open'
+local moves = outcome == 'not_sent' or probe ~= '0' or (of_this_circuit and (outcome == 'failure' or outcome == 'ok'))
+local mark = string.sub(KEYS[2], 1, -6) .. 'reported:' .. id  -- KEYS[2] ends with 'state'
+
+-- A second report moves nothing, nor does one of a permit from before Redis forgot. While all is well, one that ended
+-- well leaves no mark: told twice, it is remembered as two that ended well.
+local function first_time()
+  if outcome == 'ok' and probe == '0' and c.name == 'closed' and c.failures == 0 then
+    return redis.call('EXISTS', mark) == 0
+  end
+  return redis.call('SET', mark, 1, 'NX', 'PX', math.max(600000, 2 * r.lease))
+end
+
+if moves and born == s.epoch and first_time() then
+  if outcome == 'not_sent' then give_back() end
+  if probe == '2' or probe == '3' then host_probe_reported() end
+  if probe == '1' or probe == '3' then own_probe_reported() elseif of_this_circuit then call_reported() end
+end
+return told(s, c, p, r, now, s.epoch)

@@ -1,9 +1,10 @@
 -- What the database remembers goes into a Redis that forgot; once per epoch and scope, a second time does nothing.
--- ARGV: epoch, and as JSON {circuit = {state, failures, generation, opened, until}, not_before,
---       used = one list of {start, calls} per window}; what is not known is left out.
+-- ARGV: epoch, and as JSON {circuit = {state, failures, generation, opened, until, cause}, mode = {name, until},
+--       not_before, used = one list of {start, calls} per window}; what is not known is left out.
 -- The larger memory wins: after a restart with data kept Redis may know calls the database has not yet.
 
-local p = policy()
+local p = policy(100)
+local r = rule()
 local seed = cjson.decode(ARGV[2])
 local now = clock()
 local s = read_state()
@@ -59,27 +60,38 @@ for i, w in ipairs(p.windows) do
     if fresh then redis.call('DEL', w.key) end
   else
     if w.ring then fill_ring(w, seed.used[i]) else fill_buckets(w, seed.used[i]) end
-    redis.call('PEXPIRE', w.key, lifetime(w, p))
+    redis.call('PEXPIRE', w.key, 2 * period(w, p))
   end
 end
 
+local c = circuit_of(s.circuit)
 if fresh then
   redis.call('DEL', KEYS[3])
-  local c = seed.circuit
-  if c and (c.generation > s.generation or not s.epoch) then
-    s.circuit, s.failures, s.generation = c.state, c.failures, c.generation
-    s.opened, s.until_ms, s.reopened = c.opened, c['until'], 0
-    if s.circuit ~= 'closed' and s.opened and s.until_ms and s.until_ms > s.opened then
-      s.reopened = math.max(0, math.floor(math.log((s.until_ms - s.opened) / p.open) / math.log(2) + 0.5))
+  local told = seed.circuit
+  if told and (told.generation > c.generation or not s.epoch) then
+    c.name, c.failures, c.generation = told.state, told.failures, told.generation
+    c.opened, c.till, c.reopened, c.cause = told.opened, told['until'], 0, told.cause
+    if c.name ~= 'closed' and c.opened and c.till and c.till > c.opened then
+      c.reopened = math.max(0, math.floor(math.log((c.till - c.opened) / r.open) / math.log(2) + 0.5))
     end
   end
-  -- Its probes are gone with the leases, so a half-open circuit is an open one whose time has come.
-  if s.circuit ~= 'closed' then
-    s.circuit, s.until_ms = 'open', math.min(s.until_ms or now, now + p.max_open)
+  if c.name == 'closed' or c.name == 'ramp' then
+    c.opened, c.till = nil, nil
+    -- How far it had recovered is not known: from the first step.
+    if c.name == 'ramp' then close(c, r, now) end
+  else
+    -- Its probes are gone with the leases, so a half-open circuit is an open one whose time has come.
+    c.name, c.till = 'open', math.min(c.till or now, now + r.max_open)
+  end
+  local kept = s.mode and tonumber(string.match(s.mode, '%d+$')) == started
+  if not kept and seed.mode then
+    redis.call('HSET', KEYS[2], 'mode', seed.mode[1] .. ' ' .. (seed.mode[2] or '-') .. ' ' .. started)
+  elseif not kept or string.sub(s.mode, 1, 5) == 'none ' then
+    redis.call('HDEL', KEYS[2], 'mode')
   end
   local not_before = math.min(math.max(s.not_before or 0, seed.not_before or 0), now + HOUR)
   redis.call('HSET', KEYS[2], 'not_before', not_before, 'last', now)
 end
 redis.call('HSET', KEYS[2], 'epoch', started, 'shape', p.shape)
-write_circuit(s, p)
+write_circuit(c, p)
 return 'seeded'

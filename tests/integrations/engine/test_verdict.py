@@ -15,6 +15,8 @@ ROWS = [
     (Fact.GATE_RATE, False, "waiting", "rate_limited", Doubt.KEEP, True, Due.UNTIL, Hold.UNTIL),
     (Fact.GATE_RATE, True, "waiting", "rate_limited", Doubt.CLEAR, True, Due.UNTIL, Hold.UNTIL),
     (Fact.GATE_CIRCUIT, False, "pending", "circuit_open", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
+    (Fact.GATE_HOST, False, "pending", "host_open", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
+    (Fact.GATE_FORCED, False, "pending", "forced_open", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
     (Fact.GATE_DAY, False, "pending", "day_used", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
     (Fact.GATE_COLD, False, "pending", "gate_cold", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),
     (Fact.GATE_AWAY, False, "pending", "gate_away", Doubt.KEEP, True, Due.NOW, Hold.UNTIL),

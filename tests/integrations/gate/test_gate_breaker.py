@@ -12,7 +12,7 @@ import redis
 from integrations.gate import BreakerPolicy, BreakerState, Gate, Outcome, Permit, Reason, Refusal, Scope, Window
 
 WINDOWS = (Window("burst", 100, 1),)
-QUICK = BreakerPolicy(failures=3, open_s=0.2, max_open_s=0.5, probe_lease_s=5)
+QUICK = BreakerPolicy(failures=3, open_s=0.2, max_open_s=0.5, probe_lease_s=5, healthy_s=0, ramp=())
 MINUTES_AWAY = BreakerPolicy(failures=3, open_s=30, max_open_s=600)
 
 
@@ -111,7 +111,7 @@ def test_one_probe_is_let_through_and_its_success_closes(
     assert {(r.reason, r.until_ms) for r in refusals if isinstance(r, Refusal)} == {
         (Reason.CIRCUIT_OPEN, probe.admitted_ms + 5_000)
     }
-    assert gate.report(probe, Outcome.OK) == BreakerState("closed", 0, 2, None, None)
+    assert gate.report(probe, Outcome.OK) == BreakerState("closed", 0, 2, None, None, "failures")
     assert _permit(gate, scope).probe_generation is None
 
 
@@ -128,7 +128,7 @@ def test_exactly_as_many_probes_as_the_policy_says(gate: Gate, sleep_until: Call
 def test_an_answer_of_any_kind_closes_a_probed_circuit(gate: Gate, sleep_until: Callable[[int], None]) -> None:
     scope = Scope("crm:neutral", WINDOWS, QUICK)
     sleep_until(_until(_opened(gate, scope)))
-    assert gate.report(_permit(gate, scope), Outcome.NEUTRAL) == BreakerState("closed", 0, 2, None, None)
+    assert gate.report(_permit(gate, scope), Outcome.NEUTRAL) == BreakerState("closed", 0, 2, None, None, "failures")
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LOCAL_FAULT, Outcome.NOT_SENT], ids=lambda outcome: outcome.value)
@@ -196,7 +196,7 @@ def test_results_of_an_older_generation_never_move_the_circuit(gate: Gate, sleep
     assert gate.report(old[2], Outcome.OK).state == "half_open"
     assert gate.report(old[3], Outcome.FAILURE).state == "half_open"
     gate.report(probe, Outcome.OK)
-    assert gate.report(old[4], Outcome.FAILURE) == BreakerState("closed", 0, 2, None, None)
+    assert gate.report(old[4], Outcome.FAILURE) == BreakerState("closed", 0, 2, None, None, "failures")
 
 
 def test_circuits_of_two_scopes_are_apart(gate: Gate) -> None:

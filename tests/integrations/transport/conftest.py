@@ -6,12 +6,12 @@ import contextlib
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from integrations.gate import BreakerState, GateAway, Outcome, Permit, Refusal, Scope, Window
+from integrations.gate import BreakerState, GateAway, Learned, Outcome, Permit, Refusal, Scope, Window
 
 SCOPE = Scope("test:account", (Window("burst", 100, 10),))
 CLOSED = BreakerState("closed", 0, 0, None, None)
@@ -106,10 +106,19 @@ class ScriptedGate:
         return answer
 
     def report(
-        self, permit: Permit, outcome: Outcome, *, retry_after_s: float | None = None, delay_ms: int | None = None
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        *,
+        retry_after_s: float | None = None,
+        delay_ms: int | None = None,
+        took_ms: int | None = None,
+        learned: Sequence[Learned] = (),
     ) -> BreakerState:
         self.log.append((outcome, retry_after_s) if retry_after_s is not None else outcome)
         self.delays.append(delay_ms)
+        self.took.append(took_ms)
+        self.learned += learned
         if self.report_away:
             raise GateAway("Redis gave no answer")
         return CLOSED
@@ -119,6 +128,8 @@ class ScriptedGate:
 
     def __post_init__(self) -> None:
         self.delays: list[int | None] = []
+        self.took: list[int | None] = []
+        self.learned: list[Learned] = []
 
 
 @pytest.fixture
