@@ -219,8 +219,18 @@ CALLS = {
     "POST /api/connections": Call("connections:write", MANAGER),
     "GET /api/connections/{id}": Call("connections:read", VIEWER),
     "PATCH /api/connections/{id}": Call("connections:write", MANAGER),
-    "POST /api/connections/{id}/pause": Call("connections:write", MANAGER),
-    "POST /api/connections/{id}/resume": Call("connections:write", MANAGER),
+    "DELETE /api/connections/{id}": Call("records:delete", MANAGER),
+    "POST /api/connections/plan": Call("connections:read", VIEWER),
+    "POST /api/connections/test": Call("connections:write", MANAGER),
+    "POST /api/connections/{id}/plan": Call("connections:read", VIEWER),
+    **{
+        f"POST /api/connections/{{id}}/{verb}": Call("connections:write", MANAGER)
+        for verb in ("disable", "pause", "resume", "test")
+    },
+    "GET /api/connections/{id}/agents": Call("connections:read", VIEWER),
+    "GET /api/connections/{id}/users": Call("connections:write", MANAGER),
+    "POST /api/connections/{id}/agents/{agent_id}/map": Call("connections:write", MANAGER),
+    "POST /api/connections/{id}/agents/{agent_id}/unmap": Call("connections:write", MANAGER),
     "GET /api/operations": Call("operations:read", VIEWER),
     "GET /api/operations/{id}": Call("operations:read", VIEWER),
     **{

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,12 +11,11 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from integrations.models import Agent, AgentUser, Connection, ConnectionScope, Tour
+from integrations.models import Agent, AgentUser, Connection
 from integrations.operations import agent_users, routes, unmapped
 from integrations.operations.agent_users import Mapped
 from integrations.operations.refusals import NotPossible
@@ -44,7 +43,7 @@ def rows_of(connection: Connection, users: Sequence[ProviderUser] | None) -> lis
     """Everyone whose tours may come here, those who hold work up first. `users`: None when they are not known now."""
     known = {row.agent_id: row for row in AgentUser.objects.filter(connection=connection)}
     held = unmapped.held_up(connection.pk)
-    agents = list(_agents(connection, {*known, *held}))
+    agents = list(agent_users.served(connection, {*known, *held}))
     suggested = agent_users.suggestions((agent for agent in agents if agent.pk not in known), users or ())
     listed = {user.id for user in users or ()}
     rows = [
@@ -58,22 +57,6 @@ def rows_of(connection: Connection, users: Sequence[ProviderUser] | None) -> lis
         for agent in agents
     ]
     return sorted(rows, key=lambda row: (-row.waits, row.agent.name.casefold(), row.agent.pk))
-
-
-def _agents(connection: Connection, always: Iterable[int]) -> Iterable[Agent]:
-    """Agents this connection serves, active or with tours since it syncs; and `always` these."""
-    served = Q(active=True) | Q(pk__in=Tour.objects.filter(starts_at__gte=connection.sync_from).values("agent"))
-    if connection.scope == ConnectionScope.OFFICE:
-        served &= Q(office_id=connection.office_id)
-    elif connection.scope == ConnectionScope.AGENT:
-        served &= Q(pk=connection.agent_id)
-    return Agent.objects.filter(served | Q(pk__in=list(always)))
-
-
-def held_up_at(connection: Connection) -> dict[int, int]:
-    """Agent id → how many operations wait for a user of this agent, who has none there. Three queries."""
-    mapped = set(AgentUser.objects.filter(connection=connection).values_list("agent_id", flat=True))
-    return {pk: number for pk, number in unmapped.held_up(connection.pk).items() if pk not in mapped}
 
 
 def held_words(held: Mapping[int, int]) -> str:

@@ -20,12 +20,12 @@ from django.utils.html import format_html
 from integrations import conf
 from integrations.engine.clock import db_now
 from integrations.models import OPEN, Connection, ConnectionState, LeftOut, Operation
-from integrations.operations import connections, deletion, moments, verification, wording
+from integrations.operations import agent_users, connections, deletion, moments, verification, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
 from . import connection_health, left_out
-from .agent_users import AgentUserPages, held_up_at, held_words
+from .agent_users import AgentUserPages, held_words
 from .connection_form import SEEN, UNREADABLE, ConnectionForm
 from .connection_trial import ConnectionTrial, account_list, choose_account, offered_accounts, tried
 from .entities import UTC, about
@@ -196,7 +196,7 @@ class ConnectionAdmin(AgentUserPages, ConnectionTrial, Deletable):
             "tested": moments.clock(obj.last_verified_at, UTC) if obj.last_verified_at else "",
             "has_accounts": account_list(obj.provider) is not None,
             "left_out": left_out.kept(obj),
-            "held_agents": held_words(held_up_at(obj)),
+            "held_agents": held_words(agent_users.held_up_at(obj)),
             "agents_url": self.agents_url(obj),
             "can_pause": obj.state in (ConnectionState.ACTIVE, ConnectionState.AUTH_NEEDED),
             "can_resume": obj.state in (ConnectionState.PAUSED, ConnectionState.DISABLED, ConnectionState.AUTH_NEEDED),

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from integrations.models import Connection
 from integrations.operations import connections, verification
 from integrations.operations.refusals import NotPossible
-from integrations.operations.verification import Tried
+from integrations.operations.verification import UNTESTED, Tried
 from integrations.providers import registry
 from integrations.providers.accounts import AccountList, ProviderAccount
 
@@ -23,7 +23,6 @@ from .forms_page import FormPage
 from .pages import Question, ask, view_path, who
 
 PER_PAGE, LONGEST = 50, 120
-UNTESTED = "Saved without a test that passed."
 
 
 class ConnectionTrial(FormPage):

@@ -51,6 +51,10 @@ class Endpoint(GenericViewSet[Any]):
     schema = ApiSchema()
     http_method_names = ("get", "head", "post", "patch", "delete")
     lookup_value_regex = ID
+    unconditional: tuple[str, ...] = ()
+    """Actions on a record that do not look at its ETag, for they do nothing to it."""
+    refusing: tuple[str, ...] = ()
+    """Actions that read, yet may find that it cannot be done: 409."""
     one_transaction = True
     """Whether a repeatable request may hold its work and its answer in one transaction."""
 

@@ -84,4 +84,5 @@ NEW_CONNECTION = OpenApiExample(
         "secrets": {"token": "pit-1111-2222"},
     },
 )
+MAP_AGENT = OpenApiExample("A user of the CRM", request_only=True, value={"external_id": "user_ann"})
 ARRIVED = OpenApiExample("It is there", request_only=True, value={"external_id": "appt_8Zq"})

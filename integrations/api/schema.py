@@ -87,7 +87,8 @@ class ApiSchema(AutoSchema):
 
     def _may_match(self) -> bool:
         """Whether it does something to one record that has an ETag."""
-        return self.method == "POST" and "{" in self.path and getattr(self.view, "has_etag", True)
+        action, exempt = getattr(self.view, "action", ""), getattr(self.view, "unconditional", ())
+        return self.method == "POST" and "{" in self.path and action not in exempt
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """Not the ranges of a database's columns: they differ between databases, and the verbs check narrower ones."""
@@ -123,6 +124,8 @@ class ApiSchema(AutoSchema):
             found.append(400)
         if "{" in self.path:
             found.append(404)
+        if getattr(self.view, "action", "") in getattr(self.view, "refusing", ()):
+            found.append(409)
         if writes:
             found += [400, 404, 409, 413, 415, 422]
         if self.method in MUST_MATCH:

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from integrations import wiring
 from integrations.engine.trying import scrub
 from integrations.fields import InvalidToken
-from integrations.models import Agent, AgentUser, Connection, ConnectionState, Tour
+from integrations.models import Agent, AgentUser, Connection, ConnectionScope, ConnectionState, Tour
 from integrations.providers.base import ProviderUser
 from integrations.providers.errors import AuthError, ProviderError
 
@@ -78,6 +79,22 @@ def suggestions(agents: Iterable[Agent], users: Sequence[ProviderUser]) -> dict[
         if len(same) == 1 and agent.email.strip():
             found[agent.pk] = same[0]
     return found
+
+
+def served(connection: Connection, always: Iterable[int] = ()) -> QuerySet[Agent]:
+    """Agents this connection serves, active or with tours since it syncs; and `always` these."""
+    found = Q(active=True) | Q(pk__in=Tour.objects.filter(starts_at__gte=connection.sync_from).values("agent"))
+    if connection.scope == ConnectionScope.OFFICE:
+        found &= Q(office_id=connection.office_id)
+    elif connection.scope == ConnectionScope.AGENT:
+        found &= Q(pk=connection.agent_id)
+    return Agent.objects.filter(found | Q(pk__in=list(always)))
+
+
+def held_up_at(connection: Connection) -> dict[int, int]:
+    """Agent id → how many operations wait for a user of this agent, who has none there. Three queries."""
+    mapped = set(AgentUser.objects.filter(connection=connection).values_list("agent_id", flat=True))
+    return {pk: number for pk, number in unmapped.held_up(connection.pk).items() if pk not in mapped}
 
 
 def map_agent(connection_id: int, agent_id: int, user: ProviderUser, who: Who) -> Mapped:

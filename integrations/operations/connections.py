@@ -23,10 +23,10 @@ from integrations.providers.base import ConfigField, Manifest
 from integrations.tasks import ring_after_commit
 
 from . import audit, unmapped
-from .audit import Changes
+from .audit import Changes, Who
 from .people import changes_of
 from .refusals import Stale
-from .routes import RoutingFacts, follow, regive
+from .routes import Handover, Reach, RoutingFacts, follow, handover, reach, regive
 from .values import clean_text, clean_value
 
 Data = Mapping[str, Any]
@@ -36,11 +36,12 @@ MAX_CONFIG, MAX_SECRET = 200, 8000
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Input that passed: what a connection would be. `secrets`: those given."""
+    """Input that passed: what a connection would be. `secrets`: those given; `values`: of its own columns."""
 
     config: dict[str, str]
     account_key: str
     secrets: dict[str, str] = dataclasses.field(repr=False)
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def check_connection(provider: str, data: Data, connection: Connection | None) -> Checked:
@@ -53,7 +54,24 @@ def check_connection(provider: str, data: Data, connection: Connection | None) -
     cleaned = _Cleaned(manifest, data, about, new=connection is None)
     if connection is not None:
         _refuse_another_account(connection, changes_of(connection, cleaned.values), manifest)
-    return Checked(cleaned.values["config"], cleaned.values["account_key"], cleaned.secrets)
+    return Checked(cleaned.values["config"], cleaned.values["account_key"], cleaned.secrets, cleaned.values)
+
+
+def planned(provider: str, data: Data, connection: Connection | None) -> tuple[Reach, Handover | None]:
+    """What saving would do to tours, and to whose the showings are there. Writes nothing. Raises ValidationError."""
+    values = check_connection(provider, data, connection).values
+    before = RoutingFacts.of(connection) if connection else None
+    about = connection or Connection(provider=provider, sync_from=timezone.now())
+    after = RoutingFacts(
+        pk=about.pk or 0,
+        scope=values.get("scope", about.scope),
+        office_id=values.get("office_id", about.office_id),
+        agent_id=values.get("agent_id", about.agent_id),
+        sync_from=values.get("sync_from", about.sync_from),
+        state=about.state,
+    )
+    turns = connection is not None and values.get("assigns", connection.assigns) != connection.assigns
+    return reach(after, before), handover(about, assigns=values["assigns"]) if turns else None
 
 
 def create_connection(
@@ -144,32 +162,37 @@ def update_connection(
     return True
 
 
-def pause(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
-    """Nothing is sent until it is resumed; what happens meanwhile waits as operations."""
-    return _set_state(connection_id, ConnectionState.PAUSED, "connection.pause", actor=actor, via=via, reason=reason)
+def pause(connection_id: int, *, actor: str, via: str, reason: str = "", seen_at: datetime | None = None) -> bool:
+    """Nothing is sent until it is resumed; what happens meanwhile waits as operations. Raises as `resume`."""
+    return _set_state(connection_id, ConnectionState.PAUSED, "connection.pause", Who(actor, via, reason), seen_at)
 
 
-def resume(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
-    """Send again, from whatever state; after `disabled`, what changed meanwhile is planned."""
-    return _set_state(connection_id, ConnectionState.ACTIVE, "connection.resume", actor=actor, via=via, reason=reason)
+def resume(connection_id: int, *, actor: str, via: str, reason: str = "", seen_at: datetime | None = None) -> bool:
+    """Send again, from whatever state; after `disabled`, what changed meanwhile is planned.
+
+    Raises Connection.DoesNotExist; Stale when it last changed at another time than `seen_at`.
+    """
+    return _set_state(connection_id, ConnectionState.ACTIVE, "connection.resume", Who(actor, via, reason), seen_at)
 
 
-def disable(connection_id: int, *, actor: str, via: str, reason: str = "") -> bool:
-    """Nothing is sent nor planned any more; what stands in the CRM stays there."""
-    state = ConnectionState.DISABLED
-    return _set_state(connection_id, state, "connection.disable", actor=actor, via=via, reason=reason)
+def disable(connection_id: int, *, actor: str, via: str, reason: str = "", seen_at: datetime | None = None) -> bool:
+    """Nothing is sent nor planned any more; what stands in the CRM stays there. Raises as `resume`."""
+    return _set_state(connection_id, ConnectionState.DISABLED, "connection.disable", Who(actor, via, reason), seen_at)
 
 
-def _set_state(connection_id: int, state: ConnectionState, verb: str, *, actor: str, via: str, reason: str) -> bool:
+def _set_state(connection_id: int, state: ConnectionState, verb: str, who: Who, seen_at: datetime | None) -> bool:
+    reason = who.reason
     with transaction.atomic():
         connection = Connection.objects.select_for_update().defer("secrets").get(pk=connection_id)
+        if seen_at is not None and connection.updated_at != seen_at:
+            raise Stale
         before = RoutingFacts.of(connection)
         if connection.state == state:
             return False
         changes: Changes = {"state": (connection.state, state)}
         connection.state, connection.state_reason = state, reason[:200]
         connection.save(update_fields=["state", "state_reason", "updated_at"])
-        audit.record(verb, connection, actor=actor, via=via, reason=reason, **audit.sides(changes))
+        audit.record(verb, connection, actor=who.actor, via=who.via, reason=reason, **audit.sides(changes))
         if state == ConnectionState.ACTIVE:
             ring_after_commit(connection.pk)
     if before.state == ConnectionState.DISABLED:

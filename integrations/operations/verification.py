@@ -30,6 +30,8 @@ from .refusals import NotPossible
 
 WITHIN_S = 10.0
 """A person waits for the page so long at most."""
+UNTESTED = "Saved without a test that passed."
+"""Why a connection is paused that was saved with credentials nobody tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from integrations.models import Connection, LeftOut, Tour
+from tests.crm import AGENT_USERS
 from tests.factories import (
     ConnectionFactory,
     FeedbackFactory,
@@ -17,6 +18,7 @@ from tests.factories import (
     TourStopFactory,
 )
 from tests.integrations.api.asking import Asking, token
+from tests.sandbox_server import SandboxServer
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +60,10 @@ def ids(tour: Tour, connection: Connection) -> dict[str, int]:
         "offices": OfficeFactory().pk, "connections": connection.pk, "operations": operation.pk,
         "feedback": FeedbackFactory(stop=stop).pk, "left-out": kept.pk, "stop_id": stop.pk, "agent_id": tour.agent_id,
     }  # fmt: skip
+
+
+@pytest.fixture
+def there(world: SandboxServer, connection: Connection) -> SandboxServer:
+    """The sandbox knows the connection's account, which has two users."""
+    world.account(connection.account_key, token="pit-0123456789-last", calendar="cal", users=AGENT_USERS)
+    return world

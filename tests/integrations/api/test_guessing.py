@@ -59,6 +59,9 @@ def test_what_no_body_may_set_is_in_no_body() -> None:
     assert {request: names for request, names in allowed.items() if names} == {
         "PATCH /api/connections/{id}": ["secrets"],
         "POST /api/connections": ["secrets"],
+        "POST /api/connections/plan": ["secrets"],
+        "POST /api/connections/test": ["secrets"],
+        "POST /api/connections/{id}/plan": ["secrets"],
         "POST /api/feedback": ["stop_id"],
         "POST /api/left-out": ["connection_id"],
         "POST /api/left-out/plan": ["connection_id"],

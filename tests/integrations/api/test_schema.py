@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from integrations.models import Connection, Tour
-from tests.factories import OfficeFactory, OperationFactory
-from tests.integrations.api.asking import Asking, person, token
+from tests.factories import OperationFactory
+from tests.integrations.api.asking import Asking, address, person, token
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 KEPT = yaml.safe_load((DOCS / "openapi.yaml").read_text("utf-8"))
@@ -63,16 +63,21 @@ def examples() -> list[tuple[str, str, Any]]:
     ("path", "method", "body"), examples(), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_every_example_works(
-    path: str, method: str, body: dict[str, Any], api: Asking, tour: Tour, connection: Connection
+    path: str,
+    method: str,
+    body: dict[str, Any],
+    api: Asking,
+    tour: Tour,
+    connection: Connection,
+    ids: dict[str, int],
+    request: Any,
 ) -> None:
+    if path.startswith("/api/connections"):
+        there = request.getfixturevalue("there")
+        there.account("ve9EPM428h8vShlRW1KT", token="pit-1111-2222", calendar="CVokAlI8fgw4WYWoCtQz")
     stop = tour.stops.get()
     needs = OperationFactory(connection=connection, entity_id=stop.pk, state="needs_person", reason="no_look_up")
-    known = {
-        "operations": needs.pk, "contacts": tour.buyer_id, "agents": tour.agent_id, "connections": connection.pk,
-    }  # fmt: skip
-    resource = path.split("/")[2]
-    pk = OfficeFactory().pk if resource == "offices" else known.get(resource, tour.pk)
-    at = path.replace("{id}", str(pk)).replace("{stop_id}", str(stop.pk))
+    at = address(path, {**ids, "operations": needs.pk})
     real = {"stop_id": stop.pk, "connection_id": connection.pk, "entity_id": tour.pk}
     body = {name: str(real[name]) if name in real else value for name, value in body.items()}
     answer = api.ask(method.upper(), at, body, If_Match="*")
