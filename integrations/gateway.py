@@ -43,6 +43,7 @@ _WHY = {
     Reason.FORCED_OPEN: "a person stopped all requests to it",
     Reason.DAY_USED: "its limit for a day is used up",
     Reason.COLD: "its limits are being counted anew after Redis forgot",
+    Reason.AWAY: "Redis cannot be reached, and only a trickle is sent",
 }
 _STOPPED = frozenset({Reason.CIRCUIT_OPEN, Reason.HOST_OPEN, Reason.FORCED_OPEN})
 

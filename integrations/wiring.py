@@ -18,13 +18,15 @@ from typing import Any
 from django.db.models import F, QuerySet, Sum
 from django.utils.crypto import salted_hmac
 
-from integrations import conf, gateway
+from integrations import conf, gateway, reach
 from integrations.gate import BreakerState, Gate, Scope, Seed, connect
 from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
 from integrations.providers import registry
 from integrations.providers.auth import Credentials, CredentialStore
+from integrations.trickle import FallbackGate
 
 SHORT_WINDOW_S = 60
+IN_FLIGHT_RESERVE_S = 10.0
 
 
 def link(connection: Connection) -> gateway.Link:
@@ -68,14 +70,22 @@ def trial(
         link.retire()
 
 
-def gate() -> Gate:
+def gate() -> FallbackGate:
     """The gate of this process."""
     return _gate(conf.current().redis_url, os.getpid())
 
 
 @lru_cache(maxsize=4)
-def _gate(redis_url: str, _pid: int) -> Gate:
-    return Gate(connect(redis_url), seeds=DatabaseSeeds(), random=random.random)
+def _gate(redis_url: str, _pid: int) -> FallbackGate:
+    seeds = DatabaseSeeds()
+    return FallbackGate(
+        Gate(connect(redis_url), seeds=seeds, random=random.random),
+        seeds=seeds,
+        reach=reach.redis,
+        lease_s=lambda: conf.current().total_deadline_s + IN_FLIGHT_RESERVE_S,
+        random=random.random,
+        save=save_scope_facts,
+    )
 
 
 # --- credentials ---------------------------------------------------------------------------------------------------
@@ -282,9 +292,17 @@ def save_gate_facts(connection_id: int, breaker: BreakerState | None, not_before
     _saved[connection_id] = known
 
 
+def save_scope_facts(scope: Scope, breaker: BreakerState | None, not_before_ms: int | None) -> None:
+    """The same for every connection whose calls the scope counts."""
+    for connection in _connections_of(scope):
+        save_gate_facts(connection.pk, breaker, not_before_ms)
+
+
 def forget_saved() -> None:
     """Forget what was stored: for a process whose database was replaced (tests)."""
     _saved.clear()
+    gate().obeyed.forget()
+    reach.redis.answered()
 
 
 def _now_ms() -> int:

@@ -29,6 +29,12 @@ class RouterAdminSite(UnfoldAdminSite):
         """Pages of the admin may evaluate scripts of our own files; they are looked at and posted to, nothing else."""
         return require_http_methods(METHODS)(MAY_EVALUATE(super().admin_view(view, cacheable)))
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Also what stands above every page while sending is not as usual; asked for when a page is drawn."""
+        from integrations.admin import banner  # as in `index`
+
+        return {**super().each_context(request), "sending_notice": banner.load}
+
     @method_decorator(require_http_methods(METHODS))
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The sign-in page is drawn by the same scripts."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from integrations import reach
 from integrations.models import Connection
 from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_rollout_connection
 from tests.redis_server import RedisServer
@@ -19,6 +20,12 @@ from tests.sandbox_server import SandboxServer
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts the whole product goes first: at the end one process would wait for the other's long file."""
     items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+
+
+@pytest.fixture(autouse=True)
+def _redis_unknown() -> None:
+    """No test inherits what another met: whether Redis answers is an opinion of the process."""
+    reach.redis.answered()
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import httpx
 from django.db import transaction
 from django.db.models import F
 
-from integrations import conf, gateway, wiring
+from integrations import conf, gateway, reach, wiring
 from integrations.engine import outbound, process
 from integrations.engine.context import Engine
-from integrations.models import Agent, Connection, Contact, ExternalRef, Operation, Tour, TourStop
+from integrations.models import Agent, Connection, Contact, ExternalRef, GateMode, Operation, Tour, TourStop
 from integrations.operations import planning
 from tests.redis_server import RedisServer
 from tests.rollout_client import RolloutCrm
@@ -149,6 +149,9 @@ class Crm:
         Operation.objects.filter(lease_until_ms__isnull=False).update(lease_until_ms=F("lease_until_ms") - step)
         Operation.objects.update(due_ms=F("due_ms") - step)
         Connection.objects.update(hold_until_ms=F("hold_until_ms") - step)
+        GateMode.objects.update(since_ms=F("since_ms") - step, answered_ms=F("answered_ms") - step)
+        GateMode.objects.filter(sealed_ms__gt=0).update(sealed_ms=F("sealed_ms") - step)
+        reach.redis.answered()
 
     def settle_doubt(self) -> None:
         """Lets so much time pass that a lost answer must have shown."""

@@ -10,7 +10,7 @@ from django.db.models import Count, Min, QuerySet
 from django.urls import reverse
 
 from integrations.engine.clock import db_now
-from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, GateMode, Operation, State, Tour
+from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, Operation, State, Tour
 from integrations.operations import moments, wording
 from integrations.operations.at_risk import AtRisk, tours_at_risk
 from integrations.providers import registry
@@ -75,12 +75,11 @@ class RiskLine:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`banner`: the gate is not in its normal mode. `oldest`: since when the oldest due operation waits."""
+    """`oldest`: since when the oldest due operation waits."""
 
     now: str
     counts: list[StateCount]
     oldest: str
-    banner: str
     connections: list[ConnectionLine]
     at_risk: list[RiskLine]
     has_tours: bool
@@ -88,13 +87,12 @@ class Overview:
 
 
 def load() -> Overview:
-    """Eight queries, however much there is."""
+    """Seven queries, however much there is."""
     now_ms = db_now()
     operations_url = reverse("admin:integrations_operation_changelist")
     numbers = dict(Operation.objects.order_by().values_list("state").annotate(Count("pk")))
     due = Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
     oldest_ms = due.aggregate(oldest=Min("due_ms"))["oldest"]
-    gate = GateMode.objects.first()
     fields = ("label", "provider", "state", "state_reason", "hold_reason", "hold_until_ms")
     rows = list(Connection.objects.only(*fields))
     waiting = _by_connection(Operation.objects.filter(state__in=OPEN))
@@ -107,7 +105,6 @@ def load() -> Overview:
             if state in numbers
         ],
         oldest=moments.ago(oldest_ms, UTC, now_ms) if oldest_ms is not None else "",
-        banner=_banner(gate, now_ms),
         connections=[_line(row, now_ms, waiting.get(row.pk, 0), failed.get(row.pk, 0)) for row in rows],
         at_risk=[_risk(tour, now_ms) for tour in tours_at_risk(moments.at_ms(now_ms), most=MOST_AT_RISK)],
         has_tours=Tour.objects.exists(),
@@ -117,14 +114,6 @@ def load() -> Overview:
 
 def _by_connection(operations: QuerySet[Operation]) -> dict[int, int]:
     return dict(operations.order_by().values_list("connection_id").annotate(Count("pk")))
-
-
-def _banner(gate: GateMode | None, now_ms: int) -> str:
-    if gate is None or gate.mode == GateMode.Mode.NORMAL:
-        return ""
-    since = f" Since {moments.ago(gate.since_ms, UTC, now_ms)}." if gate.since_ms else ""
-    detail = f" {gate.detail}" if gate.detail else ""
-    return f"{wording.reason(f'gate_{gate.mode}')}. Nothing is lost: operations wait.{since}{detail}"
 
 
 def _line(row: Connection, now_ms: int, waiting: int, failed: int) -> ConnectionLine:

@@ -5,19 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from django.db import connection
+from integrations.models.clock import db_now
+
+__all__ = ["StepWatch", "db_now"]
 
 MAX_STEP_S = 2.0
-
-
-def db_now() -> int:
-    """Milliseconds since the Unix epoch by the database server; SQLite has no server, so this machine's."""
-    if connection.vendor != "postgresql":
-        return int(time.time() * 1000)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT (extract(epoch from clock_timestamp()) * 1000)::bigint")
-        row = cursor.fetchone()
-    return int(row[0])
 
 
 class StepWatch:

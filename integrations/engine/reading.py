@@ -21,6 +21,7 @@ _REFUSALS = {
     Reason.FORCED_OPEN: Fact.GATE_FORCED,
     Reason.DAY_USED: Fact.GATE_DAY,
     Reason.COLD: Fact.GATE_COLD,
+    Reason.AWAY: Fact.GATE_AWAY,
 }
 
 # Read from the top: a subclass stands before its parent.

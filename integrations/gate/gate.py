@@ -14,8 +14,9 @@ from typing import Literal, cast
 
 import redis
 
+from integrations.gate.calls import Call, script
 from integrations.gate.channel import Channel
-from integrations.gate.plan import Plan, plan_for
+from integrations.gate.plan import KEEP_MS, Plan, plan_for
 from integrations.gate.types import (
     BreakerState,
     GateAway,
@@ -87,6 +88,8 @@ class Gate:
     ) -> None:
         self._channel = Channel(redis, prefix)
         self._prefix = prefix
+        epoch = (f"{prefix}:epoch".encode(),)
+        self._greet, self._renew = Call(script("greet"), epoch, 1), Call(script("renew"), epoch, 1)
         self._seeds = seeds
         self._random = random
 
@@ -159,6 +162,17 @@ class Gate:
         used = dict(zip(names, counts[: len(names)], strict=True))
         allowed = dict(zip(names, counts[len(names) :], strict=True))
         return Snapshot(now_ms, circuit, not_before_ms, used, ready_ms, allowed)
+
+    def ping(self) -> None:
+        """Returns when Redis answers. Raises GateAway."""
+        self._channel.run(self._greet, KEEP_MS)
+
+    def begin_epoch(self) -> None:
+        """Let Redis count from the beginning, as after a restart: calls were made that it knows nothing of.
+
+        Raises GateAway.
+        """
+        self._channel.run(self._renew, KEEP_MS)
 
     def _plant(self, plan: Plan, scope: Scope, epoch: str) -> None:
         """Ask the database what Redis forgot and hand it in; harmless when two clients do it at once."""

@@ -165,6 +165,8 @@ class Reason(StrEnum):
     """A person stopped it."""
     DAY_USED = "day_used"
     COLD = "gate_cold"
+    AWAY = "gate_away"
+    """Redis is away and the database allows a trickle only (`integrations/trickle`); the gate itself never says so."""
 
 
 @dataclass(frozen=True)

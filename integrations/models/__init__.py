@@ -4,7 +4,7 @@ from .access import ApiToken, IdempotentRequest
 from .audit import AuditEvent
 from .connection import AgentUser, Connection, ConnectionScope, ConnectionState, LeftOut
 from .imports import ImportItem, ImportRun
-from .lease import GateMode, Lease, WorkerProcess
+from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
 from .operation import (
     CLAIMABLE,
@@ -76,5 +76,6 @@ __all__ = [
     "Tour",
     "TourStatus",
     "TourStop",
+    "TrickleScope",
     "WorkerProcess",
 ]

@@ -1,6 +1,16 @@
 """The way out: every request to a provider asks the gate, goes out under one deadline, and is reported."""
 
-from .guard import Admitting, GateUnreachable, GuardedTransport, Refused, Tally, counting, not_json, within
+from .guard import (
+    Admitting,
+    GateUnreachable,
+    GuardedTransport,
+    Refused,
+    Tally,
+    calls_so_far,
+    counting,
+    not_json,
+    within,
+)
 from .record import Passed
 from .wire import DirectWire, NotSent, TransportRefusal, UnsendableError, Wire
 
@@ -16,6 +26,7 @@ __all__ = [
     "TransportRefusal",
     "UnsendableError",
     "Wire",
+    "calls_so_far",
     "counting",
     "not_json",
     "within",

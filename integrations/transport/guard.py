@@ -76,6 +76,12 @@ def counting() -> Iterator[Tally]:
         _tally.reset(before)
 
 
+def calls_so_far() -> int:
+    """What passed in the innermost `counting()` block of this thread, so far."""
+    tally = _tally.get()
+    return 0 if tally is None else tally.calls
+
+
 _until: ContextVar[float | None] = ContextVar("reanna_until", default=None)
 
 

@@ -86,7 +86,7 @@ def test_a_connection_the_tour_is_not_routed_to_says_why(staff: Client, tour: To
 def test_redis_away_is_said(staff: Client, tour: Tour, operation_of: Callable[..., Operation]) -> None:
     operation_of()
     GateMode.objects.update_or_create(pk=1, defaults={"mode": "away"})
-    assert "Redis cannot be reached, so nothing may be sent." in page(staff, "tour_change", tour.pk)
+    assert "Redis cannot be reached, so no more than a trickle is sent." in page(staff, "tour_change", tour.pk)
 
 
 def test_only_the_newest_version_is_told(staff: Client, tour: Tour, operation_of: Callable[..., Operation]) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations.engine.clock import db_now
-from integrations.models import AuditEvent, Connection, GateMode, Operation, Tour
+from integrations.models import AuditEvent, Connection, Operation, Tour
 from integrations.operations import tours
 from tests.factories import ConnectionFactory, ImportItemFactory, ImportRunFactory
 from tests.integrations.admin.browsing import page
@@ -101,16 +101,6 @@ def test_the_oldest_due_operation_is_told(staff: Client, operation_of: Callable[
 def test_what_is_blocked_is_not_due(staff: Client, operation_of: Callable[..., Operation]) -> None:
     operation_of(blockers=1)
     assert overview(staff).context["overview"].oldest == ""
-
-
-def test_a_gate_that_is_away_is_a_banner(staff: Client) -> None:
-    GateMode.objects.update_or_create(pk=1, defaults={"mode": "away", "since_ms": db_now() - 60_000})
-    assert "Redis cannot be reached, so nothing may be sent." in overview(staff).content.decode()
-
-
-def test_a_normal_gate_is_no_banner(staff: Client) -> None:
-    GateMode.objects.update_or_create(pk=1, defaults={"mode": "normal"})
-    assert overview(staff).context["overview"].banner == ""
 
 
 def test_a_connection_that_does_not_send_is_named(staff: Client) -> None:

@@ -1,0 +1,63 @@
+"""What stands above every page while sending is not as usual: what happened, since when, what is sent, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from integrations.models import GateMode
+from integrations.models.clock import db_now
+from integrations.operations import moments
+
+from .entities import UTC
+
+Mode = GateMode.Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """`since`: "14:03 UTC (5 min ago)", or empty when it is not known."""
+
+    title: str
+    since: str
+    sent: str
+    todo: str
+    detail: str = ""
+
+
+_WAITS = "Nothing is lost: what is saved meanwhile waits as operations."
+_BRING_BACK = (
+    "Bring Redis back: “manage.py status” names its process, and under “manage.py up” it is started again by itself. "
+    "Then everything goes on without a press of a button."
+)
+_COUNTS_ANEW = (
+    "Redis is back, and the CRMs’ limits are counted anew",
+    "Nothing for a minute at most; then everything that waits.",
+    "Nothing.",
+)
+_WORDS = {
+    Mode.AWAY: (
+        "Redis cannot be reached",
+        f"Nothing just now; if it lasts, a trickle begins by itself within a minute or so. {_WAITS}",
+        _BRING_BACK,
+    ),
+    Mode.TRICKLE: (
+        "Redis cannot be reached: only a trickle is sent",
+        f"One request at a time to each CRM, at most a tenth of its limit. {_WAITS}",
+        _BRING_BACK,
+    ),
+    Mode.BACK: _COUNTS_ANEW,
+    Mode.COLD: _COUNTS_ANEW,
+}
+
+
+def load() -> Banner | None:
+    """One query; None when all is well."""
+    row = GateMode.objects.filter(pk=1).first()
+    if row is None or row.mode not in _WORDS:
+        return None
+    title, sent, todo = _WORDS[Mode(row.mode)]
+    return Banner(title, _since(row.since_ms), sent, todo, row.detail if row.detail != title else "")
+
+
+def _since(since_ms: int) -> str:
+    return moments.ago(since_ms, UTC, db_now()) if since_ms else ""
