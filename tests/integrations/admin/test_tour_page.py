@@ -25,7 +25,7 @@ from tests.factories import ConnectionFactory, ExternalRefFactory, FeedbackFacto
 from tests.integrations.admin.browsing import and_the_clock, linked, messages_of, page
 
 # One for each kind of record the page shows, however many there are; on PostgreSQL one more, which asks the time.
-PAGE_QUERIES = 13
+PAGE_QUERIES = 14
 
 
 def url(name: str, tour: Tour, *more: Any) -> str:
