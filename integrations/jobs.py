@@ -1,4 +1,4 @@
-"""What beat rings for, and the long work of imports. All of it is harmless when doubled or missed.
+"""What beat rings for, and the long work of imports and bulk changes. All of it is harmless when doubled or missed.
 
 Housekeeping holds a database lease; an import is taken in hand through its run.
 """
@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from integrations.engine import leases, tokens
 from integrations.engine.context import process_name
-from integrations.operations import housekeeping, idempotency, tours
+from integrations.operations import bulk, housekeeping, idempotency, tours
 from integrations.operations.imports import work
-from integrations.tasks import IMPORTS_TASK
+from integrations.tasks import BULK_TASK, IMPORTS_TASK
 
 LEASE_MS = 120_000
 _stopping = threading.Event()
@@ -53,3 +53,9 @@ def purge() -> None:
 def work_on_imports() -> None:
     """Works on files that nobody has in hand, one after the other; ends early when the worker is stopped."""
     work.work_on_all(timezone.now(), stopping=_stopping.is_set)
+
+
+@shared_task(name=BULK_TASK)
+def work_on_bulk() -> None:
+    """Goes on with confirmed plans for many operations; ends early when the worker is stopped."""
+    bulk.work_on_all(stopping=_stopping.is_set)

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 QUIET_AFTER_FAILURE_S = 5.0
 IMPORTS_TASK = "integrations.work_on_imports"
-"""By name: the task stands above this module (`jobs.py`), whoever rings for it below."""
+BULK_TASK = "integrations.work_on_bulk"
+"""By name: the tasks stand above this module (`jobs.py`), whoever rings for them below."""
 
 
 @shared_task(name="integrations.drain")
@@ -62,6 +63,10 @@ class Doorbell:
         """The same for files that were handed in (`operations/imports/work.py`)."""
         return self._send(lambda: current_app.send_task(IMPORTS_TASK, retry=False, expires=60))
 
+    def ring_for_bulk(self) -> bool:
+        """The same for verbs on many operations (`operations/bulk.py`)."""
+        return self._send(lambda: current_app.send_task(BULK_TASK, retry=False, expires=60))
+
     def _send(self, send: Callable[[], Any]) -> bool:
         if time.monotonic() < self._quiet_until:
             self.missed += 1
@@ -96,6 +101,11 @@ class _Ring:
 def ring_for_imports() -> None:
     """Rings after commit: a file is there to be worked on."""
     transaction.on_commit(lambda: doorbell.ring_for_imports() and None)
+
+
+def ring_for_bulk() -> None:
+    """Rings after commit: a plan for many operations was confirmed."""
+    transaction.on_commit(lambda: doorbell.ring_for_bulk() and None)
 
 
 def ring_after_commit(connection_id: int) -> None:

@@ -61,5 +61,6 @@ BEAT = (
     Job("refresh-tokens", "integrations.refresh_tokens", 300, "Renews access tokens that run out soon."),
     Job("complete-tours", "integrations.complete_tours", 300, "Completes tours two hours after their last live stop."),
     Job("imports", "integrations.work_on_imports", 60, "Goes on with imports that nobody has in hand."),
-    Job("purge", "integrations.purge", 3600, "Deletes settled operations and attempts past their keeping time."),
+    Job("bulk", "integrations.work_on_bulk", 30, "Goes on with confirmed changes of many operations."),
+    Job("purge", "integrations.purge", 3600, "Deletes what is past its keeping time."),
 )

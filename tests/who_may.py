@@ -118,6 +118,11 @@ PAGES = {
     "integrations_importrun_bad_rows": shown(MANAGER),
     "integrations_importrun_cancel": Page(NOBODY, MANAGER),
     "integrations_importrun_undo": same(MANAGER),
+    # One verb on many operations
+    "integrations_operation_bulk_runs": Page(VIEWER, NOBODY),
+    "integrations_operation_bulk": Page(VIEWER, NOBODY),
+    "integrations_operation_bulk_confirm": Page(NOBODY, OPERATOR),
+    "integrations_operation_bulk_stop": Page(NOBODY, OPERATOR),
     # What staff do all day
     **dict.fromkeys(
         (

@@ -14,6 +14,7 @@ from .pages import ReadOnly
 
 _OBJECT_TYPES = {
     "agent": "Agent",
+    "bulkrun": "Bulk change",
     "connection": "Connection",
     "contact": "Buyer",
     "feedback": "Feedback",

@@ -15,77 +15,24 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from integrations.engine.clock import db_now
-from integrations.engine.verdict import VERDICTS
-from integrations.models import CLAIMABLE, OPEN, Connection, Operation, OperationDependency, State
+from integrations.models import CLAIMABLE, Operation, OperationDependency, State
 from integrations.operations import moments, operation_state, operations, wording
 from integrations.operations.audit import Who
 from integrations.operations.tour_state import gate_mode, holder_of
 
 from . import entities, operation_story
-from .choosing import is_id
 from .left_out import leave_question
-from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
-
-
-class ReasonFilter(admin.SimpleListFilter):
-    """The reasons there can be, without asking a million rows which of them they have."""
-
-    title = "reason"
-    parameter_name = "reason"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = {str(fact) for fact in wording.REASONS} & (
-            {verdict.reason for verdict in VERDICTS.values()} | {"attempts_used_up", "worker_lost", "poison"}
-        )
-        return sorted(((name, wording.reason(name)) for name in known if name), key=lambda pair: pair[1])
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
-        value = self.value()
-        return queryset.filter(reason=value) if value else queryset
-
-
-class StateFilter(admin.SimpleListFilter):
-    """One state, or all that are not at an end."""
-
-    title = "state"
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "Not at an end"), *((value, wording.state(value)) for value in State.values)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
-        value = self.value()
-        if value == "open":
-            return queryset.filter(state__in=OPEN)
-        return queryset.filter(state=value) if value in State.values else queryset
-
-
-class KindFilter(admin.SimpleListFilter):
-    title = "kind"
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(wording.KINDS.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
-        value = self.value()
-        return queryset.filter(kind=value) if value else queryset
-
-
-class ConnectionFilter(admin.SimpleListFilter):
-    """By label alone: a filter that loaded connections would decrypt their secrets."""
-
-    title = "connection"
-    parameter_name = "connection"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(pk), label) for pk, label in Connection.objects.values_list("pk", "label").order_by("label")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
-        value = self.value()
-        if not value:
-            return queryset
-        return queryset.filter(connection_id=int(value)) if is_id(value) else queryset.none()
+from .operation_bulk import BulkPages
+from .operation_filters import (
+    ConnectionFilter,
+    DueFilter,
+    KindFilter,
+    PlannedFilter,
+    ReasonFilter,
+    StateFilter,
+    TourFilter,
+)
+from .pages import Question, ReasonForm, ask, view_path, who
 
 
 class OperationList(ChangeList):
@@ -104,7 +51,7 @@ class OperationList(ChangeList):
 
 
 @admin.register(Operation)
-class OperationAdmin(ReadOnly):
+class OperationAdmin(BulkPages):
     """The list, the whole story of one, and the things a person may do."""
 
     list_display = (
@@ -112,7 +59,8 @@ class OperationAdmin(ReadOnly):
         "updated",
     )  # fmt: skip
     list_display_links = ("state_words",)
-    list_filter = (StateFilter, ConnectionFilter, KindFilter, ReasonFilter)
+    list_filter = (StateFilter, ConnectionFilter, KindFilter, ReasonFilter, DueFilter, PlannedFilter, TourFilter)
+    list_filter_submit = True  # a tour's reference is typed, not clicked
     linked_lookups = ("import_run__id__exact",)
     search_fields = ("pk",)  # shows the search box; `get_search_results` searches
     search_help_text = "A tour's reference, a street, or an operation's number"
@@ -193,7 +141,7 @@ class OperationAdmin(ReadOnly):
 
     def get_urls(self) -> list[Any]:
         own = [view_path(self, "do/<slug:verb>", self.verb_view, "verb")]
-        return [*own, *super().get_urls()]
+        return [*own, *self.bulk_urls(), *super().get_urls()]
 
     def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         """Says what will happen, and does it on POST. What is not possible (any more) is said, and nothing done."""

@@ -2,7 +2,8 @@
 
 from .access import ApiToken, IdempotentRequest
 from .audit import AuditEvent
-from .connection import AgentUser, Connection, ConnectionScope, ConnectionState, LeftOut
+from .bulk import BulkItem, BulkRun
+from .connection import AgentUser, Connection, ConnectionHold, ConnectionScope, ConnectionState, LeftOut
 from .imports import ImportItem, ImportRun
 from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
@@ -47,7 +48,10 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "AuthorRole",
+    "BulkItem",
+    "BulkRun",
     "Connection",
+    "ConnectionHold",
     "ConnectionScope",
     "ConnectionState",
     "Contact",

@@ -105,6 +105,25 @@ class AgentUser(Record):
         return self.name or self.email or self.external_id
 
 
+class ConnectionHold(models.Model):
+    """A spell in which the gate let nothing of a connection out, for one reason (limit, circuit, cold start …).
+
+    One row a spell, however often the gate was asked; `until_ms` is its end to within a few seconds.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="holds")
+    reason = models.CharField(max_length=20)
+    began_ms = models.BigIntegerField()
+    until_ms = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["connection", "began_ms"], name="hold_spell")]
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} {self.reason}"
+
+
 class LeftOutQuerySet(models.QuerySet["LeftOut"]):
     def reasons(self, **ids: Iterable[int]) -> dict[tuple[int, str, int], str]:
         """(connection id, entity type, entity id) → why, of the records named by type: `tour=[1], contact=[2]`."""

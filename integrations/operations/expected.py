@@ -240,6 +240,31 @@ class Forecast:
             self._costs[key] = sum(made) / len(made) if made else 1.0
 
 
+def how_long(numbers: Mapping[int, int], now_ms: int) -> tuple[int, int]:
+    """(requests, ms) of so many more operations, by connection id, behind what is due there. Two queries at most."""
+    if not numbers:
+        return 0, 0
+    known = list(Connection.objects.only(*FIELDS))
+    more: dict[str, int] = {}
+    sharing: dict[str, list[int]] = {}
+    for one in known:
+        sharing.setdefault(limit_key(one), []).append(one.pk)
+        more[limit_key(one)] = more.get(limit_key(one), 0) + numbers.get(one.pk, 0)
+    sharing = {key: ids for key, ids in sharing.items() if more[key]}
+    places, calls = _read(sharing, dict.fromkeys(sharing, now_ms))
+    looks, requests, lasts_ms = Looks(), 0, 0
+    for key, ids in sharing.items():
+        made = [number for pk in ids for number in calls.get(pk, ())]
+        cost = sum(made) / len(made) if made else 1.0
+        waiting = sum(len(places.get(pk, ())) for pk in ids)
+        own = math.ceil(more[key] * cost)
+        one = next(one for one in known if one.pk == ids[0])
+        in_ms = max(0, one.hold_until_ms - now_ms)
+        requests += own
+        lasts_ms = max(lasts_ms, send_ms(math.ceil(waiting * cost) + own, in_ms, looks.at(one).uses))
+    return requests, lasts_ms
+
+
 def _read(
     sharing: Mapping[str, Sequence[int]], horizons: Mapping[str, int]
 ) -> tuple[dict[int, list[Place]], dict[int, list[int]]]:

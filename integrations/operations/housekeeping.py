@@ -11,7 +11,16 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from integrations.models import OPEN, Attempt, Operation, OperationDependency, State
+from integrations.models import (
+    OPEN,
+    Attempt,
+    BulkItem,
+    BulkRun,
+    ConnectionHold,
+    Operation,
+    OperationDependency,
+    State,
+)
 
 BATCH = 1_000
 _PURGED = (State.SUCCEEDED, State.IGNORED, State.SUPERSEDED, State.CANCELLED)
@@ -28,11 +37,16 @@ class Purged:
 def purge(now: datetime) -> Purged:
     """Settled operations after REANNA_KEEP_OPERATIONS_DAYS, attempts after REANNA_KEEP_ATTEMPTS_DAYS.
 
+    With the attempts go spells in which a connection was held and bulk changes that ended; plans for one that nobody
+    confirmed go after a day.
+
     Kept whatever their age: what is dead (a person has not decided), what an open operation still hangs on, and the
     newest operation of each record at a connection, by which planning knows what the CRM was told last.
     """
     operations = _in_batches(lambda: _purge_operations(_ms(now, settings.REANNA_KEEP_OPERATIONS_DAYS)))
     attempts = _in_batches(lambda: _purge_attempts(_ms(now, settings.REANNA_KEEP_ATTEMPTS_DAYS)))
+    _purge_bulk(now)
+    ConnectionHold.objects.filter(until_ms__lt=_ms(now, settings.REANNA_KEEP_ATTEMPTS_DAYS)).delete()
     return Purged(operations, attempts)
 
 
@@ -73,6 +87,22 @@ def _purge_attempts(before_ms: int) -> int:
         for part in _slices(ids):
             Attempt.objects.filter(pk__in=part).delete()
         return len(ids)
+
+
+def _purge_bulk(now: datetime) -> None:
+    planned, ended = BulkRun.State.PLANNED, (BulkRun.State.DONE, BulkRun.State.STOPPED)
+    forgotten = Q(state=planned, created_at__lt=now - timedelta(days=1))
+    old = Q(state__in=ended, created_at__lt=now - timedelta(days=settings.REANNA_KEEP_ATTEMPTS_DAYS))
+    for run in BulkRun.objects.filter(forgotten | old):
+        _in_batches(lambda run=run: _purge_items(run))  # type: ignore[misc]  # a default binds the loop's variable
+        run.delete()
+
+
+def _purge_items(run: BulkRun) -> int:
+    ids = list(run.items.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    for part in _slices(ids):
+        BulkItem.objects.filter(pk__in=part).delete()
+    return len(ids)
 
 
 def _slices(ids: list[int]) -> list[list[int]]:

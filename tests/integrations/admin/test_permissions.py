@@ -18,7 +18,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django_celery_beat import models as beat
 
-from integrations.models import ApiToken, ImportRun, LeftOut, Office, Tour
+from integrations.models import ApiToken, ImportRun, LeftOut, Office, Operation, Tour
+from integrations.operations import bulk
+from integrations.operations.audit import Who
 from integrations.operations.imports import uploads
 from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS
 from integrations.operations.wording import VERBS
@@ -74,6 +76,7 @@ class World:
         self.left_out = LeftOut.objects.create(
             connection=self.link, entity_type="feedback", entity_id=FeedbackFactory(stop=stop).pk, reason="asked to"
         )
+        run = bulk.make(Operation.objects.filter(pk=operation.pk), "retry", Who("ada", "admin"), chosen="all")
         event = AuditEventFactory(object_id=tour.pk)
         token("tours:read")
         address, text = preview(staff, DATA / "tours-small.csv")
@@ -87,6 +90,7 @@ class World:
             "agent_id": tour.agent_id,
             "left_out_id": self.left_out.pk,
             "event_id": event.pk,
+            "run_id": run.pk,
             "token": self.upload,
             "kind": "tours",
             "way": "down",
