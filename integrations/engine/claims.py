@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 
 from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, ExternalRef, Operation, State
 
@@ -67,7 +68,7 @@ def columns_of(row: states.Row) -> dict[str, object]:
 
 def due(now_ms: int) -> QuerySet[Operation]:
     """Operations that could be claimed at `now_ms`, whatever their connection says."""
-    return Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
+    return Operation.objects.claimable().filter(due_ms__lte=now_ms)
 
 
 def sending(now_ms: int) -> QuerySet[Connection]:
@@ -82,9 +83,9 @@ def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: 
     """
     with transaction.atomic():
         now = db_now()
-        if not sending(now).filter(pk=connection_id).exists():
-            return []
-        ids = _choose(connection_id, limit, now)
+        first = Subquery(_priorities(OuterRef("pk"))[:1])
+        found = sending(now).filter(pk=connection_id).values_list(first).first()
+        ids = _choose(connection_id, found[0], limit, now) if found else []
         if not ids:
             return []
         held = Operation.objects.filter(pk__in=ids, state__in=CLAIMABLE, blockers=0).update(
@@ -104,8 +105,35 @@ def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: 
     return [Claim(row, owner, monotonic + lease_ms / 1000) for row in rows]
 
 
-def _choose(connection_id: int, limit: int, now: int) -> list[int]:
-    """Ids in claim order: one per entity and kind, none whose sibling is leased, a suspect only alone."""
+def _choose(connection_id: int, priority: int | None, limit: int, now: int) -> list[int]:
+    """Ids in claim order: one per entity and kind, none whose sibling is leased, a suspect only alone.
+
+    Priority by priority (`priority`: the most urgent), each in the order of the index: neither what is due later nor
+    what is due and not taken is read, however much of either there is.
+    """
+    seen: set[tuple[Any, ...]] = set()
+    ids: list[int] = []
+    left = limit
+    while priority is not None:
+        rows = list(_due_at(connection_id, priority, now)[:left])
+        for pk, strikes, *entity in rows:
+            if strikes >= states.ALONE_STRIKES:
+                return ids or [pk]
+            if (which := tuple(entity)) not in seen:
+                seen.add(which)
+                ids.append(pk)
+        left -= len(rows)
+        priority = _priorities(connection_id).filter(priority__gt=priority).first() if left else None
+    return ids
+
+
+def _priorities(connection_id: int | OuterRef) -> QuerySet[Operation, int]:
+    """Of what may be claimed some time, the most urgent first; the first is one look at the index."""
+    rows = Operation.objects.claimable().filter(connection_id=connection_id).order_by("priority")
+    return rows.values_list("priority", flat=True)
+
+
+def _due_at(connection_id: int, priority: int, now: int) -> QuerySet[Operation, Any]:
     sibling = Operation.objects.filter(
         connection_id=connection_id,
         entity_type=OuterRef("entity_type"),
@@ -113,19 +141,11 @@ def _choose(connection_id: int, limit: int, now: int) -> list[int]:
         kind=OuterRef("kind"),
         state=State.LEASED,
     )
-    rows = due(now).filter(connection_id=connection_id).exclude(Exists(sibling)).order_by("priority", "due_ms", "id")
+    rows = Operation.objects.claimable().filter(connection_id=connection_id, priority=priority, due_ms__lte=now)
+    rows = rows.exclude(Exists(sibling)).order_by("due_ms", "id")
     if database.vendor == "postgresql":
         rows = rows.select_for_update(skip_locked=True, of=("self",))
-    seen: set[tuple[str, int, str]] = set()
-    ids: list[int] = []
-    fields = ("pk", "strikes", "entity_type", "entity_id", "kind")
-    for pk, strikes, entity_type, entity_id, kind in rows.values_list(*fields)[:limit]:
-        if strikes >= states.ALONE_STRIKES:
-            return ids or [pk]
-        if (entity_type, entity_id, kind) not in seen:
-            seen.add((entity_type, entity_id, kind))
-            ids.append(pk)
-    return ids
+    return rows.values_list("pk", "strikes", "entity_type", "entity_id", "kind")
 
 
 def enter(claimed: Claim) -> None:

