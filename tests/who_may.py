@@ -130,6 +130,7 @@ PAGES = {
             "integrations_contact_leave_out",
             "integrations_contact_take_back",
             "integrations_contact_archive",
+            "integrations_contact_merge",
             "integrations_contact_unarchive",
             "integrations_tour_edit",
             "integrations_tour_leave_out",
@@ -147,6 +148,7 @@ PAGES = {
         ),
         same(OPERATOR),
     ),
+    "integrations_contact_merge_with": Page(OPERATOR, NOBODY),
     "integrations_tour_delete_stop": same(OPERATOR),
 }
 """Name of a page → who may use it; besides the pages of `RECORDS`."""
@@ -205,6 +207,8 @@ CALLS = {
     "POST /api/contacts/{id}/archive": Call("contacts:write", OPERATOR),
     "POST /api/contacts/{id}/unarchive": Call("contacts:write", OPERATOR),
     "DELETE /api/contacts/{id}": Call("records:delete", MANAGER),
+    "GET /api/contacts/{id}/merge": Call("contacts:merge", OPERATOR),
+    "POST /api/contacts/{id}/merge": Call("contacts:merge", OPERATOR),
     "GET /api/agents": Call("agents:read", VIEWER),
     "POST /api/agents": Call("agents:write", MANAGER),
     "GET /api/agents/{id}": Call("agents:read", VIEWER),

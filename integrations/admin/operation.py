@@ -18,10 +18,12 @@ from integrations.engine.clock import db_now
 from integrations.models import CLAIMABLE, Operation, OperationDependency, State
 from integrations.operations import moments, operation_state, operations, wording
 from integrations.operations.audit import Who
+from integrations.operations.merge_plan import found_twice
 from integrations.operations.tour_state import gate_mode, holder_of
 
 from . import entities, operation_story
 from .left_out import leave_question
+from .merging import merge_url, merge_with_url
 from .operation_bulk import BulkPages
 from .operation_filters import (
     ConnectionFilter,
@@ -157,6 +159,9 @@ class OperationAdmin(BulkPages):
             text = f"“{chosen.label}” does not apply: the operation is {wording.state(operation.state).lower()} now."
             self.message_user(request, text, messages.WARNING)
             return HttpResponseRedirect(self.change_url(operation.pk))
+        if chosen is wording.MERGE:
+            pair = found_twice(operation)
+            return HttpResponseRedirect(merge_url(*pair) if pair else merge_with_url(operation.entity_id))
         if chosen is wording.LEAVE_OUT:
             what = entities.about([operation])[operation.entity_type, operation.entity_id]
             asked = leave_question(

@@ -8,7 +8,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
 from integrations.models import Agent, Contact, Office
 from integrations.operations import archiving, crm_links, deletion, left_out
@@ -21,6 +24,7 @@ from integrations.operations.validation import clean_contact
 from .choosing import one_of
 from .forms_page import FormPage
 from .left_out import LeavesOut
+from .merging import Merges
 from .pages import ArchivedFilter, Deletable, Question, ReasonForm, ask, view_path, who
 from .plain_forms import field_of, plain_field, shown, typed
 
@@ -75,7 +79,7 @@ class ContactForm(forms.Form):
 
 
 @admin.register(Contact)
-class ContactAdmin(FormPage, Deletable, LeavesOut):
+class ContactAdmin(FormPage, Deletable, LeavesOut, Merges):
     """Buyers."""
 
     entity_type = "contact"
@@ -83,6 +87,7 @@ class ContactAdmin(FormPage, Deletable, LeavesOut):
     list_filter = (ArchivedFilter,)
     search_fields = ("first_name__istartswith", "last_name__istartswith", "email__istartswith", "phone__istartswith")
     ordering = ("last_name", "first_name", "id")
+    actions = ("merge_two",)
     deleting = staticmethod(deletion.delete_contact)
     delete_instead = "A buyer with tours, or one a CRM knows from us, is refused."
     fieldsets = ((None, {"fields": (("first_name", "last_name"), "email", "phone")}),)
@@ -101,18 +106,46 @@ class ContactAdmin(FormPage, Deletable, LeavesOut):
     def page_context(self, request: HttpRequest, contact: Contact | None) -> dict[str, Any]:
         if contact is None:
             return {}
-        may = self.has_change_permission(request, contact)
-        link = ("../unarchive/", "Bring back from the archive") if contact.archived_at else ("../archive/", "Archive")
+        links = []
+        if self.has_change_permission(request, contact):
+            away = contact.archived_at is not None
+            links.append(("../unarchive/", "Bring back from the archive") if away else ("../archive/", "Archive"))
+            if self.has_merge_permission(request):
+                links.append(("../merge/", "Merge with…"))
         return {
             "tours": list(contact.tours.order_by("-starts_at")[:20]),
-            "links": [link] if may else [],
+            "links": links,
+            "facts": self._merged(contact),
             "choices": left_out.choices("contact", contact.pk),
             "there": crm_links.of("contact", contact.pk, "contact"),
         }
 
+    def _merged(self, contact: Contact) -> list[tuple[str, str]]:
+        """Whom it was merged into, and who was merged into it."""
+        into = [("Merged into", contact.merged_into)] if contact.merged_into else []
+        pairs = [*into, *(("Merged with", other) for other in contact.merged.order_by("pk")[:20])]
+        return [(word, format_html('<a href="{}">{}</a>', self.change_url(one.pk), one)) for word, one in pairs]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """One who was merged is only looked at."""
+        return super().has_change_permission(request, obj) and getattr(obj, "merged_into_id", None) is None
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Ours alone: nothing is deleted from a list."""
+        return {name: action for name, action in super().get_actions(request).items() if name in self.actions}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Contact], search_term: str
+    ) -> tuple[QuerySet[Contact], bool]:
+        """Who was merged is not offered where a buyer is chosen."""
+        if request.path == reverse("admin:autocomplete"):
+            queryset = queryset.filter(merged_into=None)
+        return super().get_search_results(request, queryset, search_term)
+
     def get_urls(self) -> list[Any]:
         own = [
             *self.left_out_urls(),
+            *self.merge_urls(),
             view_path(self, "archive", self.archive_view, "archive"),
             view_path(self, "unarchive", self.unarchive_view, "unarchive"),
         ]

@@ -55,6 +55,8 @@ class Endpoint(GenericViewSet[Any]):
     """Actions on a record that do not look at its ETag, for they do nothing to it."""
     refusing: tuple[str, ...] = ()
     """Actions that read, yet may find that it cannot be done: 409."""
+    matched: tuple[str, ...] = ()
+    """Actions besides a change that need If-Match."""
     one_transaction = True
     """Whether a repeatable request may hold its work and its answer in one transaction."""
 

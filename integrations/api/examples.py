@@ -59,6 +59,11 @@ LEAVE_OUT = OpenApiExample(
 PLAN_LEAVE_OUT = OpenApiExample(
     "A tour", request_only=True, value={"connection_id": "1", "entity_type": "tour", "entity_id": "1"}
 )
+MERGE = OpenApiExample(
+    "The other's e-mail address stays",
+    request_only=True,
+    value={"into": "17", "fields": {"email": "merged"}, "reason": "The same person, misspelt"},
+)
 NEW_FEEDBACK = OpenApiExample(
     "A buyer wants to see it again",
     request_only=True,

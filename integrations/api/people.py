@@ -9,7 +9,7 @@ import django_filters
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
@@ -18,30 +18,18 @@ from rest_framework.response import Response
 from integrations.models import Contact, Tour
 from integrations.operations import archiving, deletion
 from integrations.operations.audit import Who
+from integrations.operations.merge_plan import MergePlan
 from integrations.operations.people import save_contact
 from integrations.operations.validation import clean_contact
 
 from .base import Endpoint
 from .examples import NEW_CONTACT
-from .fields import Given, Instant, Shown
+from .fields import ID_SCHEMA, Given, whole_id
 from .lists import Filters, IdFilter, TextFilter, since
+from .merging import CONTACT_FIELDS, ContactShown, MergeGiven, MergePlanShown, merged, planned
 from .paging import Pages
-from .problems import invalid, renamed
+from .problems import invalid, refused, renamed
 from .tour_parts import WhyGiven
-
-CONTACT_FIELDS = ("first_name", "last_name", "email", "phone")
-
-
-class ContactShown(Shown):
-    """A buyer."""
-
-    archived_at = Instant(allow_null=True)
-    created_at = Instant()
-    updated_at = Instant()
-
-    class Meta:
-        model = Contact
-        fields = ("id", *CONTACT_FIELDS, "archived_at", "created_at", "updated_at")
 
 
 @extend_schema_serializer(examples=[NEW_CONTACT])
@@ -96,7 +84,11 @@ class Contacts(ListModelMixin, Endpoint):
         "archive": "contacts:write",
         "unarchive": "contacts:write",
         "destroy": "records:delete",
+        "merge_plan": "contacts:merge",
+        "merge": "contacts:merge",
     }
+    matched = ("merge",)
+    refusing = ("merge_plan",)
     queryset = Contact.objects.all()
     serializer_class = ContactShown
     pagination_class = Pages
@@ -152,6 +144,38 @@ class Contacts(ListModelMixin, Endpoint):
             self.may_match(Contact.objects.select_for_update().get(pk=int(pk)))
             verb(int(pk), by)
         return self.shown(Contact.objects.get(pk=int(pk)))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("into", dict(ID_SCHEMA), required=True, description="The buyer who would stay.")],
+        responses=MergePlanShown,
+        description="What merging this buyer into another would do, for confirming it. Nothing is done.",
+    )
+    @action(detail=True, methods=["get"], url_path="merge")
+    def merge_plan(self, request: Request, pk: str) -> Response:
+        given = request.query_params.get("into")
+        into = None if given is None else whole_id(given)
+        if given is not None and into is None:
+            raise refused("into", "This is no id: a text of digits.")
+        plan = planned(int(pk), into)
+        return Response(MergePlanShown(plan).data, headers={"ETag": self.etag(plan)})
+
+    @extend_schema(
+        request=MergeGiven,
+        responses=ContactShown,
+        description="Merge this buyer into another, who is answered; for good. Needs If-Match: the ETag of the plan.",
+    )
+    @merge_plan.mapping.post
+    def merge(self, request: Request, pk: str) -> Response:
+        data = self.body(MergeGiven)
+        by = self.who(self.reason(data))
+        plan = planned(int(pk), data.get("into"))
+        self.must_match(plan)
+        seen = None if self.request.headers["If-Match"].strip() == "*" else plan.seen
+        return self.shown(merged(plan, data.get("fields", {}), seen, by))
+
+    def etag(self, record: Any) -> str:
+        """A plan's is what it tells."""
+        return f'"{record.seen}"' if isinstance(record, MergePlan) else super().etag(record)
 
     def _saved(self, data: dict[str, Any], contact_id: int | None) -> Contact:
         by = self.who()

@@ -79,7 +79,7 @@ class ApiSchema(AutoSchema):
         found = []
         if self.method in WRITES:
             found.append(_KEY)
-        if self.method in MUST_MATCH:
+        if self._matched():
             found.append(_MATCH)
         elif self._may_match():
             found.append(_MAY_MATCH)
@@ -105,7 +105,7 @@ class ApiSchema(AutoSchema):
         """The resource and what is done to it, for example `tours_cancel`."""
         words = [word for word in self.path.split("/") if word and not word.startswith("{") and word != "api"]
         last = {"list": "list", "retrieve": "get", "create": "create", "partial_update": "update"}
-        last |= {"destroy": "delete", "stop_delete": "delete"}
+        last |= {"destroy": "delete", "stop_delete": "delete", "merge_plan": "plan"}
         action = getattr(self.view, "action", "")
         if action in last:
             words.append(last[action])
@@ -128,11 +128,14 @@ class ApiSchema(AutoSchema):
             found.append(409)
         if writes:
             found += [400, 404, 409, 413, 415, 422]
-        if self.method in MUST_MATCH:
+        if self._matched():
             found += [412, 428]
         elif self._may_match():
             found.append(412)
         return sorted(set(found))
+
+    def _matched(self) -> bool:
+        return self.method in MUST_MATCH or getattr(self.view, "action", "") in getattr(self.view, "matched", ())
 
     def _problem(self, status: int) -> dict[str, Any]:
         component = ResolvedComponent(  # type: ignore[no-untyped-call]  # so in drf-spectacular

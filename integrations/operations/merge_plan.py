@@ -34,6 +34,8 @@ from .refusals import NotPossible
 
 FIELDS = ("first_name", "last_name", "email", "phone")
 SURVIVOR, MERGED = "survivor", "merged"
+PICKS = ((SURVIVOR, SURVIVOR), (MERGED, MERGED))
+"""Whose value stays, as choices."""
 FOREVER = "This cannot be undone: what came together here is not told apart again."
 _LINKS = ("contact", "contact_fields")
 MOST_SUGGESTED = 20
@@ -123,6 +125,58 @@ class MergePlan:
             waiting = _count(self.ended, "waiting operation", "waiting operations")
             told.append(f"{waiting} about “{self.merged}” itself: replaced by what {survivor} has or gets.")
         return tuple(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A buyer who may be the same person. `why`: what they have in common, in words."""
+
+    contact: Contact
+    why: str
+
+
+def suggestions(contact: Contact) -> list[Suggestion]:
+    """Who has the same e-mail address, phone number or name; most in common first. One query."""
+    same = Q(pk__in=())
+    if contact.email:
+        same |= Q(email__iexact=contact.email)
+    if contact.phone:
+        same |= Q(phone=contact.phone)
+    if contact.full_name:
+        same |= Q(first_name__iexact=contact.first_name, last_name__iexact=contact.last_name)
+    rows = Contact.objects.filter(same, merged_into=None).exclude(pk=contact.pk).order_by("pk")[:MOST_SUGGESTED]
+    found = [(_common(contact, other), other) for other in rows]
+    found.sort(key=lambda pair: -len(pair[0]))
+    return [Suggestion(other, f"same {', '.join(common)}") for common, other in found]
+
+
+def _common(one: Contact, other: Contact) -> list[str]:
+    names = [("e-mail", "email"), ("phone", "phone"), ("name", "full_name")]
+    values = [(word, str(getattr(one, name)).casefold(), str(getattr(other, name)).casefold()) for word, name in names]
+    return [word for word, ours, theirs in values if ours and ours == theirs]
+
+
+def linked_first(one: Contact, other: Contact) -> tuple[Contact, Contact]:
+    """Who of the two should rather stay: the one more CRMs know, else the older; then the other."""
+    refs = ExternalRef.objects.filter(entity_type="contact", resource="contact", external_id__isnull=False)
+    known = list(refs.filter(entity_id__in=(one.pk, other.pk)).values_list("entity_id", flat=True))
+    first, second = sorted((one, other), key=lambda contact: (-known.count(contact.pk), contact.pk))
+    return first, second
+
+
+def found_twice(operation: Operation) -> tuple[int, int] | None:
+    """(who asks, who is linked) of a `mapped_elsewhere` about a buyer; None when the other cannot be told any more."""
+    if (operation.entity_type, operation.reason) != ("contact", str(Fact.MAPPED_ELSEWHERE)):
+        return None
+    external_id = operation.message.split(" is linked to ")[0]
+    mine = ExternalRef.objects.filter(connection=operation.connection_id, resource="contact", entity_type="contact")
+    other = mine.filter(external_id=external_id).exclude(entity_id=operation.entity_id).first()
+    if other is None:
+        return None
+    linked = Contact.objects.select_related("merged_into").filter(pk=other.entity_id).first()
+    if linked is None or linked.survivor.pk == operation.entity_id:
+        return None
+    return operation.entity_id, linked.survivor.pk
 
 
 def plan_merge(merged_id: int, survivor_id: int) -> MergePlan:

@@ -10,6 +10,7 @@ from integrations.models import CLAIMABLE, ConnectionState, GateMode, Operation,
 from . import left_out, moments, wording
 from .expected import Expected
 from .sync_state import HolderFacts
+from .wording import MERGEABLE
 
 
 def allowed(operation: Operation, waits_for: Iterable[str] | None = None) -> list[wording.Verb]:
@@ -25,6 +26,8 @@ def allowed(operation: Operation, waits_for: Iterable[str] | None = None) -> lis
         verbs.append(wording.RETRY)
     if operation.state == State.NEEDS_PERSON and wording.answerable(operation.reason):
         verbs += [wording.ARRIVED, wording.NOT_ARRIVED]
+    if (operation.state, operation.reason) == MERGEABLE and operation.entity_type == "contact":
+        verbs.insert(0, wording.MERGE)
     if operation.state in CLAIMABLE and operation.blockers:
         if waits_for is None:
             edges = operation.dependencies.filter(settled=False)

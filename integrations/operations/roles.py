@@ -17,6 +17,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "feedback:write": ("add_feedback", "change_feedback"),
     "contacts:read": ("view_contact",),
     "contacts:write": ("add_contact", "change_contact"),
+    "contacts:merge": ("change_contact", "change_tour"),
     "agents:read": ("view_agent", "view_office"),
     "agents:write": ("add_agent", "change_agent", "add_office", "change_office"),
     "connections:read": ("view_connection",),
@@ -27,7 +28,10 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "left-out:write": ("add_leftout", "change_leftout", "delete_leftout"),
     "records:delete": tuple(f"delete_{name}" for name in ("tour", "contact", "agent", "office", "connection")),
 }
-"""Scope → the permissions a person must have for it. A token has no more than its owner."""
+"""Scope → the permissions a person must have for it. A token has no more than its owner.
+
+A merge of two buyers changes both and whose their tours are: it needs the rights for each.
+"""
 
 _VIEWED = (
     "agent", "agentuser", "attempt", "auditevent", "connection", "contact", "externalref", "feedback", "importitem",

@@ -125,7 +125,8 @@ def explain(cell: Cell, holder: HolderFacts, *, now_ms: int, zone: ZoneInfo) -> 
         return _unplanned(cell)
     if operation.state == "needs_person":
         text = _and(wording.question(operation.reason), operation.message)
-        verbs = wording.decision(operation.state, operation.reason)
+        merge = (operation.state, operation.reason) == wording.MERGEABLE
+        verbs = (wording.MERGE,) if merge else wording.decision(operation.state, operation.reason)
         return Line(Tone.PERSON, "Needs a person", text, operation.id, verbs=verbs)
     if operation.state == "leased":
         return _leased(operation, now_ms, zone)

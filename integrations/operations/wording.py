@@ -177,6 +177,10 @@ ACTIONS = tuple((slug, slug) for slug in VERBS)
 """As choices."""
 
 
+MERGEABLE = ("needs_person", "mapped_elsewhere")
+"""State and reason of a buyer's link that finds a person whom another of our buyers is linked to."""
+
+
 def decision(state: str, reason: str) -> tuple[Verb, ...]:
     """The only ways on where a person must choose between two; empty elsewhere."""
     if (state, reason) == ("dead", "gone_at_provider"):

@@ -217,6 +217,7 @@ SPECTACULAR_SETTINGS = {
         "ConnectionState": "integrations.models.ConnectionState",
         "OperationAction": "integrations.operations.wording.ACTIONS",
         "SyncState": "integrations.operations.sync_state.TONES",
+        "MergePick": "integrations.operations.merge_plan.PICKS",
     },
 }
 

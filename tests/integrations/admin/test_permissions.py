@@ -25,7 +25,7 @@ from integrations.operations.imports import uploads
 from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS
 from integrations.operations.wording import VERBS
 from tests.crm import AGENT_USERS, Crm, make_rollout_connection
-from tests.factories import AuditEventFactory, FeedbackFactory, ImportRunFactory, OperationFactory
+from tests.factories import AuditEventFactory, ContactFactory, FeedbackFactory, ImportRunFactory, OperationFactory
 from tests.integrations.admin.browsing import page
 from tests.integrations.admin.conftest import signed_in
 from tests.integrations.admin.importing import preview
@@ -88,6 +88,7 @@ class World:
             "stop_id": stop.pk,
             "connection_id": self.link.pk,
             "agent_id": tour.agent_id,
+            "into_id": ContactFactory().pk,
             "left_out_id": self.left_out.pk,
             "event_id": event.pk,
             "run_id": run.pk,

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from integrations.models import Connection, Tour
-from tests.factories import OperationFactory
+from tests.factories import ContactFactory, OperationFactory
 from tests.integrations.api.asking import Asking, address, person, token
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -78,7 +78,7 @@ def test_every_example_works(
     stop = tour.stops.get()
     needs = OperationFactory(connection=connection, entity_id=stop.pk, state="needs_person", reason="no_look_up")
     at = address(path, {**ids, "operations": needs.pk})
-    real = {"stop_id": stop.pk, "connection_id": connection.pk, "entity_id": tour.pk}
+    real = {"stop_id": stop.pk, "connection_id": connection.pk, "entity_id": tour.pk, "into": ContactFactory().pk}
     body = {name: str(real[name]) if name in real else value for name, value in body.items()}
     answer = api.ask(method.upper(), at, body, If_Match="*")
     assert answer.status_code in (200, 201), answer.json()
