@@ -181,7 +181,7 @@ end
 local function learn()
   local known = s.learned and learned_of(s, now) or {}
   local lower = false
-  for place, limit, left, resets in string.gmatch(learned, '(%d+) (%S+) (%S+) (%S+)') do
+  for place, limit, left, resets in string.gmatch(learned, '(%d+) (%S+) (%S+) ([^%s,]+)') do
     local w = p.windows[tonumber(place)]
     limit, left = tonumber(limit), tonumber(left)
     local leaves = now + (tonumber(resets) or w.span)
