@@ -91,9 +91,7 @@ class Link:
     ) -> None:
         self.facts = facts
         self.manifest: Manifest = registry.manifest(facts.provider)
-        limit_key = self.manifest.limit_key
-        shared = limit_key(facts.config) if limit_key else facts.account_key
-        self.scope = scope_of(facts.provider, shared, facts.limit_overrides, host_of(facts))
+        self.scope = scope_of(facts.provider, facts.account_key, facts.config, facts.limit_overrides, facts.base_url)
         self._lookups = lookups
         self._wire = DirectWire(connections=settings.worker_threads + SPARE_SOCKETS, ssl_context=_ssl_context())
         self.http = httpx.Client(
@@ -254,19 +252,25 @@ def close_all() -> None:
         link.retire()
 
 
-def scope_of(provider: str, limit_key: str, overrides: Mapping[str, Any], host: str = "") -> Scope:
-    """What the gate counts together: one account at one provider, or what it says is wider. Raises as `limits_of`."""
+def scope_of(
+    provider: str, account_key: str, config: Mapping[str, str], overrides: Mapping[str, Any], base_url: str
+) -> Scope:
+    """What the gate counts together: one account at one provider, or what it says is wider; and what fails together.
+
+    Raises UnknownProviderError, and ValueError as `limits_of`.
+    """
     manifest = registry.manifest(provider)
-    return Scope(f"{provider}:{limit_key}", limits_of(manifest, overrides), manifest.breaker, host)
+    shared = manifest.limit_key(config) if manifest.limit_key else account_key
+    host = _host(manifest, config, base_url)
+    return Scope(f"{provider}:{shared}", limits_of(manifest, overrides), manifest.breaker, host)
 
 
-def host_of(facts: ConnectionFacts) -> str:
+def _host(manifest: Manifest, config: Mapping[str, str], base_url: str) -> str:
     """What fails together, whichever the account: the provider, the address, and what it passes requests on to."""
-    url = httpx.URL(facts.base_url)
+    url = httpx.URL(base_url)
     port = url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
-    upstream = registry.manifest(facts.provider).upstream
-    behind = f":{upstream(facts.config)}" if upstream else ""
-    return f"{facts.provider}:{url.host}:{port}{behind}"
+    behind = f":{manifest.upstream(config)}" if manifest.upstream else ""
+    return f"{manifest.slug}:{url.host}:{port}{behind}"
 
 
 def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window, ...]:

@@ -45,6 +45,17 @@ def link(connection: Connection) -> gateway.Link:
     return gateway.open_connection(facts, credentials, gate(), settings, lookups)
 
 
+def scope(connection: Connection) -> Scope:
+    """What this connection's requests are counted with, and fail with. Raises as `gateway.scope_of`."""
+    return gateway.scope_of(
+        connection.provider,
+        connection.account_key,
+        connection.config,
+        connection.limit_overrides,
+        conf.current().base_urls.get(connection.provider, ""),
+    )
+
+
 @contextmanager
 def trial(
     provider: str, config: Mapping[str, str], account_key: str, store: CredentialStore, *, limits: Mapping[str, Any]
@@ -236,7 +247,7 @@ class DatabaseSeeds:
 
     def seed(self, scope: Scope) -> Seed:
         """Calls of long windows from our attempts, circuit and not-before from their last stored copy."""
-        rows = _connections_of(scope)
+        rows = connections_of(scope)
         if not rows:
             return Seed()
         now_ms = _now_ms()
@@ -247,11 +258,14 @@ class DatabaseSeeds:
             if window.seconds > SHORT_WINDOW_S
         }
         circuits = [BreakerState(**row.breaker) for row in rows if row.breaker]
+        modes = [row.circuit_mode for row in rows if row.circuit_mode]
+        last = max(modes, key=lambda mode: int(mode["since_ms"]), default=None)
+        mode = (last["mode"], last["until_ms"]) if last else None
         newest = max(circuits, key=lambda circuit: circuit.generation, default=None)
-        return Seed(used, newest, max(row.not_before_ms for row in rows) or None)
+        return Seed(used, newest, max(row.not_before_ms for row in rows) or None, mode)
 
 
-def _connections_of(scope: Scope) -> list[Connection]:
+def connections_of(scope: Scope) -> list[Connection]:
     """The connections whose calls a scope counts: one account's, or all that share its limit."""
     provider, _, key = scope.key.partition(":")
     rows = Connection.objects.filter(provider=provider).defer("secrets")

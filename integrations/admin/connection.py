@@ -26,6 +26,7 @@ from integrations.providers import registry
 
 from . import connection_health, left_out
 from .agent_users import AgentUserPages, held_words
+from .circuit_pages import CircuitPages
 from .connection_form import SEEN, UNREADABLE, ConnectionForm
 from .connection_trial import ConnectionTrial, account_list, choose_account, offered_accounts, tried
 from .entities import UTC, about
@@ -56,7 +57,7 @@ def open_counts(ids: Iterable[int]) -> dict[int, dict[str, int]]:
 
 
 @admin.register(Connection)
-class ConnectionAdmin(AgentUserPages, ConnectionTrial, Deletable):
+class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
     """No list, page or message ever holds a secret; what stands there are its last four characters."""
 
     list_display = ("label", "provider_label", "serves", "state_words", "hold", "waiting", "failed", "since")
@@ -208,6 +209,7 @@ class ConnectionAdmin(AgentUserPages, ConnectionTrial, Deletable):
     def get_urls(self) -> list[Any]:
         own = [
             *self.trial_urls(),
+            *self.circuit_urls(),
             view_path(self, "pause", self.pause_view, "pause"),
             view_path(self, "resume", self.resume_view, "resume"),
             view_path(self, "disable", self.disable_view, "disable"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ from django.urls import reverse
 
 from integrations.gate import BreakerState, Snapshot, Window
 from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
-from integrations.operations import moments, wording
+from integrations.operations import circuits, moments, wording
 from integrations.operations.expected import Forecast, Looks
 from integrations.operations.operation_state import next_time
 from integrations.operations.tour_state import gate_mode, holder_of
@@ -78,6 +79,8 @@ class Health:
     limits: list[LimitLine]
     shared: bool
     circuit: str
+    set_by: str
+    verbs: Sequence[circuits.Verb]
     waiting: list[WaitingLine]
     calls: list[CallLine]
     changes: list[ChangeLine]
@@ -94,11 +97,30 @@ def load(connection: Connection, now_ms: int) -> Health:
         limits=[] if snapshot is None else [_limit(window, snapshot) for window in look.windows],
         shared=_shared(connection),
         circuit="" if snapshot is None else circuit_words(snapshot.breaker, now_ms),
+        set_by=_set_by(connection, now_ms),
+        verbs=() if snapshot is None else _verbs(snapshot.breaker),
         waiting=_waiting(connection, now_ms, looks),
         calls=_calls(connection, now_ms),
         changes=_changes(connection, now_ms),
         history_url=history_url(connection),
     )
+
+
+def _set_by(connection: Connection, now_ms: int) -> str:
+    """Who put what in the circuit's place, and why; empty when nobody did, or it has ended."""
+    mode = connection.circuit_mode
+    if not mode or (mode["until_ms"] is not None and mode["until_ms"] <= now_ms):
+        return ""
+    return f"Set by {mode['by']} {moments.ago(mode['since_ms'], UTC, now_ms)}: {mode['reason']}"
+
+
+def _verbs(breaker: BreakerState) -> list[circuits.Verb]:
+    """What a person may do to a circuit as it is."""
+    by_hand = breaker.state in ("forced_open", "disabled", "metrics_only")
+    useless = {breaker.state} if by_hand else {"automatic"}
+    if not breaker.stops:
+        useless.add("closed")
+    return [verb for verb in circuits.VERBS if verb.setting not in useless]
 
 
 def _shared(connection: Connection) -> bool:
@@ -107,26 +129,61 @@ def _shared(connection: Connection) -> bool:
 
 
 def _limit(window: Window, snapshot: Snapshot) -> LimitLine:
-    used = snapshot.used[window.name]
+    used, allowed = snapshot.used[window.name], snapshot.limits[window.name]
     return LimitLine(
         name=window.name,
         used=used,
-        limit=window.limit,
-        left=max(0, window.limit - used),
+        limit=allowed,
+        left=max(0, allowed - used),
         seconds=window.seconds,
-        percent=min(100, round(100 * used / window.limit)),
+        percent=min(100, round(100 * used / allowed)),
     )
 
 
+_CAUSES = {
+    "failures": "its answers failed one after another",
+    "failure_rate": "too many of its last answers failed",
+    "slow_rate": "too many of its last answers were slow",
+    "probe": "it still failed when it was tried",
+    "ramp": "it failed again while it recovered",
+    "person": "a person stopped it",
+}
+
+
 def circuit_words(breaker: BreakerState, now_ms: int) -> str:
-    """What the circuit does, as staff read it."""
-    if breaker.state == "closed":
-        failures = f"; {breaker.failures} failures in a row" if breaker.failures else ""
-        return f"Closed: requests pass{failures}"
+    """What the circuit does, why and until when, as staff read it."""
+    own = _own_words(breaker, now_ms)
+    if breaker.host == "closed" or not breaker.stops or breaker.state == "forced_open":
+        return own
+    until = f"; {moments.until(breaker.host_until_ms, UTC, now_ms)}" if breaker.host_until_ms else ""
+    return f"Stopped: the CRM fails for several accounts{until}. This account by itself: {own[0].lower()}{own[1:]}"
+
+
+def _own_words(breaker: BreakerState, now_ms: int) -> str:
+    ends = f"; ends {moments.until(breaker.mode_until_ms, UTC, now_ms)}" if breaker.mode_until_ms else ""
+    if breaker.state == "forced_open":
+        return f"Forced open: nothing is sent{ends or '; until it is taken back'}"
+    if breaker.state == "disabled":
+        return f"Disabled: requests pass whatever the CRM answers{ends}"
+    if breaker.state == "metrics_only":
+        return f"Only counting: requests pass; it would have opened {_times(breaker, now_ms)}{ends}"
     if breaker.state == "half_open":
         return "Half open: single requests try whether the CRM has recovered"
     until = f"; {moments.until(breaker.until_ms, UTC, now_ms)}" if breaker.until_ms else ""
-    return f"Open: nothing is sent, so that the CRM can recover{until}"
+    if breaker.state == "open":
+        why = f", because {_CAUSES[breaker.cause]}" if breaker.cause in _CAUSES else ""
+        return f"Open: nothing is sent{why}, so that the CRM can recover{until}"
+    if breaker.percent < 100:
+        return f"Recovering: {breaker.percent} % of the limit is used, more{until.replace(';', '')}"
+    failures = f"; {breaker.failures} failures in a row" if breaker.failures else ""
+    return f"Closed: requests pass{failures}"
+
+
+def _times(breaker: BreakerState, now_ms: int) -> str:
+    if breaker.would_open_ms is None:
+        return "not once"
+    often = "once" if breaker.would_open == 1 else f"{breaker.would_open} times"
+    return f"{often}, last {moments.ago(breaker.would_open_ms, UTC, now_ms)}"
 
 
 def _waiting(connection: Connection, now_ms: int, looks: Looks) -> list[WaitingLine]:

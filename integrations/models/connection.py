@@ -30,8 +30,10 @@ class ConnectionState(models.TextChoices):
 class Connection(Record):
     """No `choices` on the provider: adding one needs no migration.
 
-    `hold_*` is what the gate last said about the whole connection (circuit open, day used up, Redis away); claims skip
-    a held connection, rows are not touched. `refresh_*` is the lease under which one process renews a token.
+    `breaker` is the gate's circuit as last stored, `circuit_mode` what a person put in its place (mode, until, since,
+    by, reason). `hold_*` is what the gate last said about the whole connection (circuit open, day used up, Redis away);
+    claims skip a held connection, rows are not touched. `refresh_*` is the lease under which one process renews a
+    token.
     """
 
     provider = models.CharField(max_length=32)
@@ -59,6 +61,7 @@ class Connection(Record):
     hold_reason = models.CharField(max_length=20, blank=True, editable=False)
     hold_until_ms = models.BigIntegerField(default=0, editable=False)
     breaker = models.JSONField(null=True, blank=True, editable=False)
+    circuit_mode = models.JSONField(null=True, blank=True, editable=False)
     not_before_ms = models.BigIntegerField(default=0, editable=False)
     refresh_owner = models.CharField(max_length=80, blank=True, editable=False)
     refresh_until_ms = models.BigIntegerField(default=0, editable=False)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet, Value
 
-from integrations import gateway, wiring
+from integrations import wiring
 from integrations.gate import GateAway, Snapshot, Window
 from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, GateMode, Operation
 from integrations.providers import registry
@@ -130,8 +130,11 @@ class Look:
     @property
     def uses(self) -> list[Use]:
         """The windows with what is used of them; nothing where that is not known."""
-        used = self.snapshot.used if self.snapshot else {}
-        return [Use(window.limit, window.seconds * 1000, used.get(window.name, 0)) for window in self.windows]
+        used, limits = (self.snapshot.used, self.snapshot.limits) if self.snapshot else ({}, {})
+        return [
+            Use(limits.get(window.name, window.limit), window.seconds * 1000, used.get(window.name, 0))
+            for window in self.windows
+        ]
 
 
 class Looks:
@@ -151,9 +154,8 @@ class Looks:
     def _look(self, connection: Connection, key: str) -> Look:
         if connection.provider not in registry.slugs():
             return Look(key, why="This installation does not know this provider.")
-        shared = key.partition(":")[2]
         try:
-            scope = gateway.scope_of(connection.provider, shared, connection.limit_overrides)
+            scope = wiring.scope(connection)
         except ValueError as error:
             return Look(key, why=f"The limits cannot be read: {error}")
         if self._away:

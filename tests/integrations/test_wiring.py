@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection as database
 
-from integrations import conf, gateway, wiring
+from integrations import conf, wiring
 from integrations.gate import BreakerState, Permit, Scope, Window
 from integrations.models import Attempt, Connection, Operation
 from tests.crm import Crm, make_connection
@@ -231,7 +231,7 @@ def test_one_gate_a_process_and_redis(redis_server: RedisServer, settings: Any) 
 
 def test_a_gate_that_does_not_know_the_account_asks_the_database(crm: Crm) -> None:
     attempt(crm.connection, time.time_ns() // 1_000_000 - 1_000, 9)
-    scope = gateway.scope_of("gohighlevel", crm.connection.account_key, {})
+    scope = wiring.scope(crm.connection)
     assert isinstance(wiring.gate().admit(scope), Permit)
     assert wiring.gate().look(scope).used["daily"] == 10
 

@@ -44,7 +44,8 @@ end
 -- Answers with the refusal, if there is one.
 local function circuits()
   local r, mode, till = rule(), mode_of(s, p, now)
-  if mode == 'forced_open' then return 'refusal forced_open ' .. (till or now + MINUTE) end
+  -- Asked again within a minute: it may be taken back.
+  if mode == 'forced_open' then return 'refusal forced_open ' .. math.min(till or now + MINUTE, now + MINUTE) end
   if mode then
     if c.name ~= 'closed' then
       close(c, r, now, true)
