@@ -308,7 +308,7 @@ def save_gate_facts(connection_id: int, breaker: BreakerState | None, not_before
 
 def save_scope_facts(scope: Scope, breaker: BreakerState | None, not_before_ms: int | None) -> None:
     """The same for every connection whose calls the scope counts."""
-    for connection in _connections_of(scope):
+    for connection in connections_of(scope):
         save_gate_facts(connection.pk, breaker, not_before_ms)
 
 

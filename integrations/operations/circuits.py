@@ -130,6 +130,7 @@ def set_circuit(connection_id: int, setting: Setting, until_ms: int | None, who:
                 ring_after_commit(row.pk)
         if setting != "forced_open":
             Connection.objects.filter(pk__in=ids, hold_reason__in=_STOPS).update(hold_until_ms=0)
+    wiring.save_scope_facts(scope, state, None)
     return state
 
 

@@ -56,8 +56,9 @@ def test_it_is_stored_and_seeded_after_redis_forgot(crm: Crm) -> None:
     circuits.set_circuit(crm.connection.pk, "forced_open", until, ADA)
     scope = wiring.scope(crm.connection)
     assert wiring.DatabaseSeeds().seed(scope).mode == ("forced_open", until)
-    stored = Connection.objects.get().circuit_mode
-    assert (stored["by"], stored["reason"]) == ("ada", ADA.reason)
+    stored = Connection.objects.get()
+    assert (stored.circuit_mode["by"], stored.circuit_mode["reason"]) == ("ada", ADA.reason)
+    assert (stored.breaker["state"], stored.breaker["mode_until_ms"]) == ("forced_open", until)
 
 
 def test_of_several_settings_the_last_is_seeded(crm: Crm) -> None:
