@@ -90,7 +90,7 @@ def seed() -> None:
             entity_type="contact",
             entity_id=tour.buyer_id,
             resource="contact",
-            external_id=person,
+            external_id=person_id,
         )
         Operation.objects.bulk_create(
             Operation(
