@@ -89,7 +89,7 @@ class SyncState(Endpoint):
     @extend_schema(responses=TourSync, description="What of a tour is in which CRM; what waits, why and until when.")
     def retrieve(self, request: Request, pk: str) -> Response:
         now_ms = db_now()
-        state = tour_state.load(self.get_object(), now_ms)
+        state = tour_state.load(self.get_object(), now_ms, timeline=False)
         tour = state.tour
         told = {
             "tour_id": str(tour.pk),

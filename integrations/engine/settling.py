@@ -16,6 +16,7 @@ from integrations.models import (
     Attempt,
     AuditEvent,
     Connection,
+    ConnectionHold,
     ConnectionState,
     ExternalRef,
     Operation,
@@ -29,6 +30,7 @@ from .clock import db_now
 from .verdict import Due, Fact, Hold, Verdict, decide
 
 MESSAGE_LENGTH = 500
+SPELL_GAP_MS, SPELL_STEP_MS = 60_000, 5_000
 DECIDED = frozenset({"left_out", "kept_theirs"})
 """Reasons of a cancelled operation that let those go on that waited for it: a person settled what becomes of it."""
 
@@ -149,7 +151,7 @@ def _settle(
     _write_ref(ref, ending)
     if terminal:
         release(operation, new)
-    _hold(operation.connection_id, verdict, ending, until)
+    _hold(operation.connection_id, verdict, ending, until, now)
     return verdict
 
 
@@ -261,15 +263,15 @@ def move_edges(old_id: int, new_id: int) -> None:
     edges.delete()
 
 
-def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int) -> None:
+def _hold(connection_id: int, verdict: Verdict, ending: Ending, until_ms: int, now: int) -> None:
     """What the try said about the whole connection."""
     if verdict.hold is Hold.AUTH:
         ask_to_sign_in(connection_id, ending.message, credentials_version=ending.credentials_version)
     elif verdict.hold is Hold.UNTIL:
         until = ending.until_ms if ending.until_ms is not None else until_ms
-        hold(connection_id, verdict.reason, until)
+        hold(connection_id, verdict.reason, until, now)
     if ending.circuit_open and ending.circuit_until_ms is not None:
-        hold(connection_id, "circuit_open", ending.circuit_until_ms)
+        hold(connection_id, "circuit_open", ending.circuit_until_ms, now)
 
 
 def ask_to_sign_in(connection_id: int, message: str, *, credentials_version: int | None = None) -> None:
@@ -291,8 +293,17 @@ def ask_to_sign_in(connection_id: int, message: str, *, credentials_version: int
         )
 
 
-def hold(connection_id: int, reason: str, until_ms: int) -> None:
-    """Claims skip the connection until `until_ms`; a longer hold is never shortened."""
-    Connection.objects.filter(pk=connection_id, hold_until_ms__lt=until_ms).update(
-        hold_reason=reason, hold_until_ms=until_ms
-    )
+def hold(connection_id: int, reason: str, until_ms: int, now: int) -> None:
+    """Claims skip the connection until `until_ms`; a longer hold is never shortened. The spell goes on record."""
+    shorter = Connection.objects.filter(pk=connection_id, hold_until_ms__lt=until_ms)
+    if shorter.update(hold_reason=reason, hold_until_ms=until_ms):
+        _remember(connection_id, reason, until_ms, now)
+
+
+def _remember(connection_id: int, reason: str, until_ms: int, now: int) -> None:
+    """One row a spell, however often the gate says no in it: a window that fills up again and again is one."""
+    spell = ConnectionHold.objects.filter(connection_id=connection_id).order_by("-began_ms", "-id").first()
+    if spell is None or spell.reason != reason or spell.until_ms + SPELL_GAP_MS < now:
+        ConnectionHold.objects.create(connection_id=connection_id, reason=reason, began_ms=now, until_ms=until_ms)
+    elif until_ms > spell.until_ms + SPELL_STEP_MS:
+        ConnectionHold.objects.filter(pk=spell.pk).update(until_ms=until_ms)

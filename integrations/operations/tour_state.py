@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, Subquery
 
 from integrations.engine.kinds import KINDS, offered
 from integrations.models import (
@@ -40,7 +40,7 @@ from .tour_trail import Change
 
 _OPERATION_FIELDS = (
     "connection_id", "kind", "entity_type", "entity_id", "version", "state", "reason", "message", "blockers",
-    "in_doubt", "priority", "due_ms", "sent_ms", "cancel_requested",
+    "in_doubt", "priority", "due_ms", "sent_ms", "cancel_requested", "settled_ms", "created_at",
 )  # fmt: skip
 # Claims read these; the page needs no others of a connection, least of all its secrets.
 _CONNECTION_FIELDS = (
@@ -113,14 +113,14 @@ def zone_of(tour: Tour) -> ZoneInfo:
     return ZoneInfo(tour.time_zone)
 
 
-def load(tour: Tour, now_ms: int) -> TourState:
+def load(tour: Tour, now_ms: int, *, timeline: bool = True) -> TourState:
     """Eleven queries at most, however much there is (and none for what the tour has loaded: agent, buyer)."""
     zone = zone_of(tour)
     now = moments.at_ms(now_ms)
     stops = list(tour.stops.order_by("sequence"))
     for stop in stops:
         stop.tour = tour
-    connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
+    connections = _connections()
     answers = list(Feedback.objects.filter(stop__tour=tour).order_by("stop", "submitted_at", "id"))
     facts = _Facts.load(tour, stops, answers, connections, now_ms)
     routes = connections_for(tour, connections, facts.left_out)
@@ -145,6 +145,7 @@ def load(tour: Tour, now_ms: int) -> TourState:
     buyer = [facts.line(_buyer_cell(tour, at), "contact.link", tour.buyer_id, at, now_ms, zone) for at in routes]
     summary = [facts.summary_line(tour, bool(answers), at, now_ms, zone) for at in routes]
     several = [(verb, len(one_click.bulk(verb, stops, now))) for verb in one_click.BULK_VERBS.values()]
+    told = tour_trail.About(tour, stops, facts.operations, {at.pk: at.label for at in connections})
     return TourState(
         tour=tour,
         zone=zone,
@@ -157,14 +158,20 @@ def load(tour: Tour, now_ms: int) -> TourState:
         summary=summary if any(summary) else [],
         presses=[Press(verb, asks=verb.ends) for verb in one_click.tour_verbs(tour, stops, now)],
         bulk=[Press(verb, number=number) for verb, number in several if number],
-        trail=tour_trail.latest(tour, stops, zone),
+        trail=tour_trail.latest(told, zone, now_ms) if timeline else [],
     )
+
+
+def _connections() -> list[Any]:
+    """All there are, each with the mode the gate is in (`gate_mode`). One query."""
+    mode = GateMode.objects.values("mode")[:1]
+    return list(Connection.objects.only(*_CONNECTION_FIELDS).annotate(gate_mode=Subquery(mode)).order_by("label"))
 
 
 def answer_lines(answer: Feedback, now_ms: int) -> list[tuple[str, Line]]:
     """(connection and what it is, line) of one answer; its stop's tour and agent are loaded. Eight queries at most."""
     tour = answer.stop.tour
-    connections: list[Any] = list(Connection.objects.only(*_CONNECTION_FIELDS).order_by("label"))
+    connections = _connections()
     facts = _Facts.load(tour, [], [answer], connections, now_ms)
     return [
         (route.connection.label, line)
@@ -201,6 +208,7 @@ def _tour_not_standing(tour: Tour) -> str:
 class _Facts:
     """What the database holds of these records."""
 
+    operations: list[Operation]
     newest: dict[Key, Operation]
     refs: dict[Key, str]
     blockers: dict[int, Blocker]
@@ -215,7 +223,7 @@ class _Facts:
         tour: Tour,
         stops: Iterable[TourStop],
         answers: Iterable[Feedback],
-        connections: Iterable[Connection],
+        connections: Iterable[Any],
         now_ms: int,
     ) -> _Facts:
         ids = {"stop": [stop.pk for stop in stops], "feedback": [said.pk for said in answers]}
@@ -224,11 +232,13 @@ class _Facts:
         for entity_type, pks in ids.items():
             about |= Q(entity_type=entity_type, entity_id__in=pks)
         newest: dict[Key, Operation] = {}
-        for operation in Operation.objects.filter(about).only(*_OPERATION_FIELDS).order_by("version", "id"):
+        operations = list(Operation.objects.filter(about).only(*_OPERATION_FIELDS).order_by("version", "id"))
+        for operation in operations:
             newest[operation.connection_id, operation.kind, operation.entity_id] = operation
         known = ExternalRef.objects.filter(about, external_id__isnull=False)
-        mode = gate_mode()
+        mode = next((at.gate_mode for at in connections), None) or GateMode.Mode.NORMAL
         return cls(
+            operations,
             newest,
             {
                 (row[0], row[1], row[2]): row[3] or ""
