@@ -9,7 +9,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from integrations.models import AuditEvent
+from integrations.operations import moments
 
+from .entities import UTC
 from .pages import ReadOnly
 
 _OBJECT_TYPES = {
@@ -44,14 +46,18 @@ class ObjectTypeFilter(admin.SimpleListFilter):
 class AuditEventAdmin(ReadOnly):
     """Read-only, newest first."""
 
-    list_display = ("at", "actor", "via", "verb", "object_type", "object_label", "reason")
+    list_display = ("when", "actor", "via", "verb", "object_type", "object_label", "reason")
     list_filter = ("via", ObjectTypeFilter, "at")
     linked_lookups = ("object_id__exact",)  # a record's own history
     search_fields = ("actor__istartswith", "verb__istartswith", "object_label__istartswith")
     search_help_text = "Who, what, or the record's name"
     ordering = ("-id",)
     list_per_page = 50
-    fields = ("at", "actor", "via", "verb", "object_type", "object_id", "object_label", "was", "became", "reason")
+    fields = ("when", "actor", "via", "verb", "object_type", "object_id", "object_label", "was", "became", "reason")
+
+    @admin.display(description="when", ordering="at")
+    def when(self, event: AuditEvent) -> str:
+        return moments.clock(event.at, UTC)
 
     @admin.display(description="before")
     def was(self, event: AuditEvent) -> str:

@@ -92,9 +92,9 @@ class ContactAdmin(FormPage, Deletable, LeavesOut, Merges):
     delete_instead = "A buyer with tours, or one a CRM knows from us, is refused."
     fieldsets = ((None, {"fields": (("first_name", "last_name"), "email", "phone")}),)
 
-    @admin.display(description="archived", boolean=True)
-    def archived(self, contact: Contact) -> bool:
-        return contact.archived_at is not None
+    @admin.display(description="archived")
+    def archived(self, contact: Contact) -> str:
+        return "Archived" if contact.archived_at else "—"
 
     def page_form(self, request: HttpRequest, contact: Contact | None, data: Any) -> forms.Form:
         return ContactForm(data, initial=shown(contact, CONTACT_NAMES) if contact else None)

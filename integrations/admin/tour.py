@@ -71,9 +71,9 @@ class TourAdmin(TourPresses, LeavesOut):
     def stop_count(self, tour: Tour) -> int:
         return int(tour.stop_total)  # type: ignore[attr-defined]  # annotated in get_queryset
 
-    @admin.display(description="archived", boolean=True)
-    def archived(self, tour: Tour) -> bool:
-        return tour.archived_at is not None
+    @admin.display(description="archived")
+    def archived(self, tour: Tour) -> str:
+        return "Archived" if tour.archived_at else "—"
 
     def get_urls(self) -> list[Any]:
         own = [

@@ -34,7 +34,7 @@ meter { width: 96px; vertical-align: middle; }
 @media (min-width: 721px) { td { min-width: 88px; } }
 @media (max-width: 720px) {
   main { padding: 8px; } section { padding: 12px; }
-  thead { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden; }
+  thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   table, tbody, tr, td, th[scope=row] { display: block; width: 100%; }
   tr { border-bottom: 1px solid var(--line); padding: 6px 0; } td, th[scope=row] { border: 0; padding: 2px 0; }
   td:empty { display: none; }
