@@ -14,6 +14,7 @@ from integrations.operations.expected import Forecast
 from integrations.operations.operation_state import allowed, next_time
 from integrations.operations.sync_state import Cell, Line, explain
 from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of, with_map
+from integrations.providers.plain import FORCED
 
 from . import entities
 
@@ -165,8 +166,14 @@ def _request(kept: dict[str, Any]) -> Request:
     )
 
 
+_SEEN = {code: f"\\u{code:04x}" for code in FORCED}
+"""Characters that would turn the lines round, written out."""
+
+
 def _json(body: Any) -> str:
-    return "" if body is None else json.dumps(body, indent=2, ensure_ascii=False)
+    if body is None:
+        return ""
+    return json.dumps(body, indent=2, ensure_ascii=False).translate(_SEEN)
 
 
 def _took(attempt: Attempt) -> str:

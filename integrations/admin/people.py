@@ -20,6 +20,7 @@ from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.refusals import NotPossible
 from integrations.operations.validation import clean_contact
+from integrations.providers.plain import undirected
 
 from .choosing import one_of
 from .forms_page import FormPage
@@ -66,7 +67,8 @@ class AgentAdmin(Deletable):
 
 def _changed(form: Any) -> dict[str, Any]:
     """What was typed anew in Django's own form, which `full_clean` has checked."""
-    return {name: form.cleaned_data[name] for name in form.changed_data}
+    typed = {name: form.cleaned_data[name] for name in form.changed_data}
+    return {name: undirected(value) if isinstance(value, str) else value for name, value in typed.items()}
 
 
 class ContactForm(forms.Form):

@@ -17,6 +17,7 @@ from django.db import models
 
 from integrations.models import validators
 from integrations.models.localtime import to_instant
+from integrations.providers.plain import undirected
 
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _MOMENT = re.compile(
@@ -119,10 +120,10 @@ def _check_text(field: Field, text: str) -> None:
 
 
 def _text(raw: str, *, many_lines: bool) -> str:
-    """Trimmed, in Unicode's composed form. Control characters and halves of surrogate pairs are refused."""
+    """Trimmed, in Unicode's composed form, undirected. Control characters and halves of surrogate pairs are refused."""
     if raw.isascii() and raw.isprintable():
         return raw.strip()
-    text = unicodedata.normalize("NFC", raw.replace("\r\n", "\n") if many_lines else raw).strip()
+    text = unicodedata.normalize("NFC", undirected(raw.replace("\r\n", "\n") if many_lines else raw)).strip()
     for character in text:
         if unicodedata.category(character) not in ("Cc", "Cs") or (many_lines and character in "\n\t"):
             continue

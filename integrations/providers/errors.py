@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar
 
+from .plain import undirected
+
 if TYPE_CHECKING:
     import httpx
 
@@ -125,7 +127,7 @@ def words_of(response: httpx.Response) -> str:
             if isinstance(value, list):
                 value = "; ".join(str(item) for item in value)
             if value:
-                return str(value)[:MAX_TEXT]
+                return undirected(str(value))[:MAX_TEXT]
     return response.reason_phrase or "no explanation"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from integrations.providers.base import Exchange, ProviderUser
+from integrations.providers.plain import told
 
 from .answers import CONTACTS, check, id_of, not_understood, rows_of
 
@@ -25,10 +26,5 @@ def list_users(exchange: Exchange, config: Mapping[str, str]) -> Sequence[Provid
 
 
 def _user(row: Mapping[str, Any]) -> ProviderUser:
-    parts = " ".join(part for part in (_text(row, "firstName"), _text(row, "lastName")) if part)
-    return ProviderUser(id_of(row), _text(row, "name") or parts, _text(row, "email"))
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    parts = " ".join(part for part in (told(row, "firstName"), told(row, "lastName")) if part)
+    return ProviderUser(id_of(row), told(row, "name") or parts, told(row, "email"))

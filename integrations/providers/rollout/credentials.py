@@ -7,11 +7,11 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from integrations.providers.accounts import Getter, ProviderAccount
 from integrations.providers.base import Exchange
 from integrations.providers.errors import ProviderError, body_of
+from integrations.providers.plain import told
 
 from .calls import Calls, Clocks, checked
 from .errors import RolloutGoneError, named, not_understood
@@ -37,11 +37,4 @@ def list_credentials(http: Getter, base_url: str) -> list[ProviderAccount]:
     body = body_of(response)
     if not isinstance(body, list) or not all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in body):
         raise not_understood(response)
-    return [
-        ProviderAccount(one["id"], _text(one, "appKey"), _text(one, "label"), _text(one, "createdAt")) for one in body
-    ]
-
-
-def _text(record: dict[str, Any], name: str) -> str:
-    value = record.get(name)
-    return value if isinstance(value, str) else ""
+    return [ProviderAccount(one["id"], told(one, "appKey"), told(one, "label"), told(one, "createdAt")) for one in body]

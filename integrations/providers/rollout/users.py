@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from integrations.providers.base import Exchange, ProviderUser
+from integrations.providers.plain import told
 
 from .calls import Calls, Clocks
 from .index import Listing
@@ -19,10 +20,5 @@ def list_users(exchange: Exchange, config: Mapping[str, str]) -> Sequence[Provid
 
 
 def _user(record: Mapping[str, Any]) -> ProviderUser:
-    name = " ".join(part for part in (_text(record, "firstName"), _text(record, "lastName")) if part)
-    return ProviderUser(record["id"], name, _text(record, "email"))
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    value = record.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    name = " ".join(part for part in (told(record, "firstName"), told(record, "lastName")) if part)
+    return ProviderUser(record["id"], name, told(record, "email"))
