@@ -68,6 +68,9 @@ def _gate() -> dict[str, Any]:
     row = GateMode.objects.first()
     if row is None:
         return {"mode": GateMode.Mode.NORMAL.value, "since": None, "detail": ""}
+    if row.paused_ms:
+        detail = "a backup was restored: manage.py restore_mode --go sends again"
+        return {"mode": "paused", "since": _iso(row.paused_ms), "detail": detail}
     return {"mode": row.mode, "since": _iso(row.since_ms) if row.since_ms else None, "detail": row.detail}
 
 

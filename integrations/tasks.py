@@ -17,7 +17,7 @@ from django.db import connection as database
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from integrations import failpoints
+from integrations import failpoints, reach
 from integrations.engine import process
 
 log = logging.getLogger(__name__)
@@ -68,17 +68,19 @@ class Doorbell:
         return self._send(lambda: current_app.send_task(BULK_TASK, retry=False, expires=60))
 
     def _send(self, send: Callable[[], Any]) -> bool:
-        if time.monotonic() < self._quiet_until:
+        if time.monotonic() < self._quiet_until or not reach.redis.allow():
             self.missed += 1
             return False
         try:
             failpoints.reach("on_commit_publish")
             send()
         except (OperationalError, OSError) as error:
+            reach.redis.failed()
             log.warning("the doorbell did not ring (%s); the work will be found all the same", type(error).__name__)
         except Exception:  # it was saved: whatever keeps the bell from ringing is not the saver's concern
             log.exception("the doorbell did not ring; the work will be found all the same")
         else:
+            reach.redis.answered()
             return True
         self._quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_S
         self.missed += 1

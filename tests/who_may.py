@@ -100,6 +100,7 @@ PAGES = {
         (
             "integrations_connection_test",
             "integrations_connection_account",
+            "integrations_connection_go",
             "integrations_connection_pause",
             "integrations_connection_resume",
             "integrations_connection_disable",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.urls import reverse
+
 from integrations.models import GateMode
 from integrations.models.clock import db_now
 from integrations.operations import moments
@@ -22,6 +24,7 @@ class Banner:
     sent: str
     todo: str
     detail: str = ""
+    go_url: str = ""
 
 
 _WAITS = "Nothing is lost: what is saved meanwhile waits as operations."
@@ -33,6 +36,11 @@ _COUNTS_ANEW = (
     "Redis is back, and the CRMs’ limits are counted anew",
     "Nothing for a minute at most; then everything that waits.",
     "Nothing.",
+)
+_PAUSED = (
+    "A backup was restored: nothing is sent until a person says go",
+    f"Nothing. {_WAITS} What is open, and what may have been touched since the backup, is looked up first.",
+    "Bring in again what the backup lacks (tours, changes, feedback), see that it is as it should be, then say go.",
 )
 _WORDS = {
     Mode.AWAY: (
@@ -53,6 +61,9 @@ _WORDS = {
 def load() -> Banner | None:
     """One query; None when all is well."""
     row = GateMode.objects.filter(pk=1).first()
+    if row is not None and row.paused_ms:
+        title, sent, todo = _PAUSED
+        return Banner(title, _since(row.paused_ms), sent, todo, go_url=reverse("admin:integrations_connection_go"))
     if row is None or row.mode not in _WORDS:
         return None
     title, sent, todo = _WORDS[Mode(row.mode)]

@@ -13,14 +13,14 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
 from integrations import conf
 from integrations.engine.clock import db_now
-from integrations.models import OPEN, Connection, ConnectionState, LeftOut, Operation
-from integrations.operations import agent_users, connections, deletion, moments, verification, wording
+from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, LeftOut, Operation
+from integrations.operations import agent_users, connections, deletion, moments, restoring, verification, wording
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
@@ -210,12 +210,37 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
         own = [
             *self.trial_urls(),
             *self.circuit_urls(),
+            path("go/", self.admin_site.admin_view(self.go_view), name=self.url_name("go")),
             view_path(self, "pause", self.pause_view, "pause"),
             view_path(self, "resume", self.resume_view, "resume"),
             view_path(self, "disable", self.disable_view, "disable"),
             view_path(self, "left-out/<int:left_out_id>/take-back", self.take_back_view, "take_back"),
         ]
         return [*own, *super().get_urls()]
+
+    def go_view(self, request: HttpRequest) -> HttpResponse:
+        """After a backup was restored: sending goes on, at every connection."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+
+        def act(form: forms.Form) -> str:
+            done = restoring.go(who(request, form.cleaned_data["reason"]))
+            return "Sending goes on." if done else "Sending was not stopped, or somebody said go already."
+
+        doubted = Operation.objects.filter(state__in=CLAIMABLE, in_doubt=True).count()
+        question = Question(
+            title="Send again after the backup was restored?",
+            button="Go",
+            says=(
+                f"{doubted} operations in doubt are looked up in their CRM first; what is there is not sent again.",
+                "What was changed in a CRM since the backup is not written over: it asks, as always.",
+                "What the backup lacks and nobody brought in again is not known here: its records in the CRMs stay.",
+            ),
+            act=act,
+            danger=True,
+            form=ReasonForm,
+        )
+        return ask(self, request, None, question, reverse("admin:index"))
 
     def pause_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Nothing is sent until it is resumed."""

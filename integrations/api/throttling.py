@@ -7,7 +7,6 @@ requests pass: the API must not stop because a counter is away.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,10 +14,11 @@ from functools import cache
 from django.conf import settings
 from redis import Redis, RedisError
 
+from integrations import reach
+
 log = logging.getLogger(__name__)
 
 WINDOW_S = 60
-QUIET_AFTER_FAILURE_S = 5.0
 _TIMEOUT_S = 0.3
 _KEY = "reanna:api"
 _COUNT = """
@@ -79,23 +79,23 @@ class Standing:
 
 
 class Counter:
-    """Counts at one Redis. After a failure it rests for some seconds instead of making each caller wait."""
+    """Counts at one Redis, and not at all while this process has just found Redis silent (`reach.py`)."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=None)
-        self._quiet_until = 0.0
 
     def count(self, holders: Mapping[str, tuple[str, int]]) -> Standing | None:
         """One more request under each policy (name → holder, limit); None when it cannot be counted."""
-        if time.monotonic() < self._quiet_until:
+        if not reach.redis.allow():
             return None
         keys = [f"{_KEY}:{policy}:{holder}" for policy, (holder, _) in holders.items()]
         try:
             told = self._redis.eval(_COUNT, len(keys), *keys, str(WINDOW_S * 1000))
         except (RedisError, OSError) as error:
-            self._quiet_until = time.monotonic() + QUIET_AFTER_FAILURE_S
+            reach.redis.failed()
             log.warning("requests of the API are not counted for now (%s)", type(error).__name__)
             return None
+        reach.redis.answered()
         return Standing(
             tuple(
                 Quota(policy, limit, int(number), max(1, -(-int(left_ms) // 1000)))

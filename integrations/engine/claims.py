@@ -14,7 +14,7 @@ from django.db import connection as database
 from django.db import transaction
 from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 
-from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, ExternalRef, Operation, State
+from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, ExternalRef, GateMode, Operation, State
 
 from . import states
 from .clock import db_now
@@ -72,8 +72,9 @@ def due(now_ms: int) -> QuerySet[Operation]:
 
 
 def sending(now_ms: int) -> QuerySet[Connection]:
-    """Connections that may send at `now_ms`: active and not held."""
-    return Connection.objects.filter(state=ConnectionState.ACTIVE, hold_until_ms__lte=now_ms)
+    """Connections that may send at `now_ms`: active and not held, unless a person has to say go first."""
+    active = Connection.objects.filter(state=ConnectionState.ACTIVE, hold_until_ms__lte=now_ms)
+    return active.exclude(Exists(GateMode.objects.filter(pk=1, paused_ms__gt=0)))
 
 
 def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: float) -> list[Claim]:

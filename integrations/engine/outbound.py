@@ -26,6 +26,7 @@ from .clock import db_now
 from .context import Engine, HandBack
 from .digest import digest_of
 from .kinds import KINDS
+from .markers import marker_of
 from .reading import ending_of
 from .settling import Ending
 from .trying import Try
@@ -103,6 +104,7 @@ def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Cla
         entity_type=operation.entity_type,
         entity_id=operation.entity_id,
         resource=KINDS[operation.kind].resource,
+        defaults={"marker": lambda: marker_of(operation)},
     )
     attempt = Try(claimed, connection, link, ref, started_ms=db_now())
     ending: Ending | None
@@ -164,6 +166,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
     exchange = attempt.link.exchange(lambda: _before_write(engine, attempt))
     if operation.in_doubt or (kind.look_first and ref.external_id is None):
         found = kind.lookup(exchange, snapshot.facts, wanted, facts, needs)
+        found = overwriting.seen(attempt, kind, wanted, found, exchange)
         done = _after_look(attempt, snapshot, kind, wanted, found)
         if done is not None:
             return done

@@ -7,9 +7,11 @@ back; where it is not known, nothing is compared. ADR 10.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from integrations.providers.base import Exchange, Kind, RefFacts, Wanted
+from integrations.models import Attempt
+from integrations.providers.base import Exchange, Found, Kind, Lookup, RefFacts, Wanted
 from integrations.providers.comparing import Comparing
 
 from .settling import MESSAGE_LENGTH, Ending
@@ -23,11 +25,11 @@ _BEFORE_DIFFERENCE = 12
 def changed_there(attempt: Try, kind: Kind, wanted: Wanted, exchange: Exchange) -> Ending | None:
     """The question for a person when a field is neither as acknowledged nor as wanted now. None: the write may go on.
 
-    Not asked of what is created, in doubt (it is looked up), or should not stand any more: a cancel always goes
-    through. Raises what reading raises, Gone among it.
+    Not asked of what is created, in doubt by a write of ours (it is looked up), or should not stand any more: a cancel
+    always goes through. Raises what reading raises, Gone among it.
     """
     ref, acked = attempt.ref, attempt.ref.acked_body
-    if not isinstance(kind, Comparing) or wanted.absent or attempt.claim.operation.in_doubt:
+    if not isinstance(kind, Comparing) or wanted.absent or _doubts_our_own(attempt):
         return None
     if ref.external_id is None or not isinstance(acked, dict):
         return None
@@ -37,6 +39,25 @@ def changed_there(attempt: Try, kind: Kind, wanted: Wanted, exchange: Exchange) 
     if not foreign:
         return None
     return attempt.ending(Fact.CHANGED_AT_PROVIDER, message=_told(foreign, record, wanted.body))
+
+
+def seen(attempt: Try, kind: Kind, wanted: Wanted, found: Lookup, exchange: Exchange) -> Lookup:
+    """What a look-up found, read in full where its answer does not show all and nobody here remembers what was sent.
+
+    So after a restored backup what stands as wanted is not written once more. Raises what reading raises.
+    """
+    if not isinstance(found, Found) or found.same is not None or wanted.absent or not isinstance(kind, Comparing):
+        return found
+    if _doubts_our_own(attempt) or not attempt.claim.operation.in_doubt:
+        return found
+    record = kind.current(exchange, wanted, RefFacts(found.external_id, attempt.ref.marker))
+    return replace(found, same=True) if not kind.differs(wanted.body, record) else found
+
+
+def _doubts_our_own(attempt: Try) -> bool:
+    """In doubt by what it sent itself; after a restored backup it is in doubt by what nobody here remembers."""
+    operation = attempt.claim.operation
+    return operation.in_doubt and Attempt.objects.filter(operation=operation, sent_ms__isnull=False).exists()
 
 
 def acknowledged_body(attempt: Try, kind: Kind, wanted: Wanted) -> Mapping[str, Any] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from integrations.models import Connection, ConnectionState, Operation, WorkerProcess
+from django.db.models import Exists
+
+from integrations.models import Connection, ConnectionState, GateMode, Operation, WorkerProcess
 
 from . import claims
 from .clock import db_now
@@ -25,8 +27,9 @@ def recover_all(figures: Figures) -> int:
 def schedule() -> dict[int, int]:
     """For each connection that may send: when (ms) its next row is due. A time in the past means now."""
     when: dict[int, int] = {}
-    active = Connection.objects.filter(state=ConnectionState.ACTIVE).values_list("pk", "hold_until_ms")
-    for pk, hold_until in active:
+    active = Connection.objects.filter(state=ConnectionState.ACTIVE)
+    active = active.exclude(Exists(GateMode.objects.filter(pk=1, paused_ms__gt=0)))
+    for pk, hold_until in active.values_list("pk", "hold_until_ms"):
         rows = Operation.objects.claimable().filter(connection_id=pk).order_by("due_ms")
         first = rows.values_list("due_ms", flat=True).first()
         if first is not None:

@@ -11,7 +11,7 @@ import httpx
 
 from integrations import wiring
 from integrations.fields import InvalidToken
-from integrations.models import Connection, ConnectionState
+from integrations.models import Connection, ConnectionState, GateMode
 from integrations.providers.auth import renew_at
 from integrations.providers.errors import AuthError, ProviderError
 from integrations.transport import TransportRefusal
@@ -30,6 +30,8 @@ def refresh_due(now: datetime, *, random: Callable[[], float] = random.random) -
     and at the latest to the first 401.
     """
     renewed = 0
+    if GateMode.objects.filter(pk=1, paused_ms__gt=0).exists():
+        return 0  # a backup was restored: nothing leaves us before a person says go
     soon = Connection.objects.defer("secrets").filter(state=ConnectionState.ACTIVE, token_expires_at__lte=now + MARGIN)
     for connection in soon.order_by("token_expires_at"):
         expires_at = connection.token_expires_at

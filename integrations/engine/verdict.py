@@ -137,7 +137,7 @@ VERDICTS: dict[Fact, Verdict] = {
     Fact.NO_LOOKUP: Verdict(_ASK, "no_look_up"),
     Fact.MAPPED_ELSEWHERE: Verdict(_ASK, "mapped_elsewhere", Doubt.CLEAR),
     Fact.NEEDS_MISSING: Verdict(_ASK, "needs_missing"),
-    Fact.CHANGED_AT_PROVIDER: Verdict(_ASK, "changed_at_provider"),
+    Fact.CHANGED_AT_PROVIDER: Verdict(_ASK, "changed_at_provider", Doubt.CLEAR),
     Fact.AGENT_UNMAPPED: Verdict(_WAIT, "agent_unmapped", refund=True, due=Due.UNTIL),
 }
 

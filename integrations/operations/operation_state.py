@@ -60,6 +60,8 @@ def next_time(
         return "after what it waits for"
     if holder.state != ConnectionState.ACTIVE:
         return f"when the connection is no longer {ConnectionState(holder.state).label.lower()}"
+    if holder.gate_mode == "paused":
+        return "when a person says go"
     until = max(operation.due_ms, holder.hold_until_ms)
     if until <= now_ms and holder.gate_mode != GateMode.Mode.NORMAL:
         return "when Redis is back and counted in"

@@ -317,9 +317,13 @@ def with_map(line: Line, connection_id: int, agent: Agent) -> Line:
     return replace(line, to_map=ToMap(connection_id, agent.pk, agent.name)) if line.unmapped else line
 
 
+PAUSED = "paused"
+
+
 def gate_mode() -> str:
-    """The mode the gate is in, as all processes see it."""
-    return GateMode.objects.values_list("mode", flat=True).first() or GateMode.Mode.NORMAL
+    """The mode the gate is in, as all processes see it; `paused` when a person has to say go."""
+    mode, paused_ms = GateMode.objects.values_list("mode", "paused_ms").first() or (GateMode.Mode.NORMAL, 0)
+    return PAUSED if paused_ms else mode
 
 
 def facts_of(operation: Operation) -> OperationFacts:

@@ -43,7 +43,7 @@ ROWS = [
     (Fact.NO_LOOKUP, False, "needs_person", "no_look_up", Doubt.KEEP, False, Due.NEVER, Hold.NONE),
     (Fact.MAPPED_ELSEWHERE, False, "needs_person", "mapped_elsewhere", Doubt.CLEAR, False, Due.NEVER, Hold.NONE),
     (Fact.NEEDS_MISSING, False, "needs_person", "needs_missing", Doubt.KEEP, False, Due.NEVER, Hold.NONE),
-    (Fact.CHANGED_AT_PROVIDER, False, "needs_person", "changed_at_provider", Doubt.KEEP, False, Due.NEVER, Hold.NONE),
+    (Fact.CHANGED_AT_PROVIDER, False, "needs_person", "changed_at_provider", Doubt.CLEAR, False, Due.NEVER, Hold.NONE),
     (Fact.AGENT_UNMAPPED, False, "waiting", "agent_unmapped", Doubt.KEEP, True, Due.UNTIL, Hold.NONE),
 ]
 
