@@ -104,7 +104,7 @@ def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Cla
         entity_type=operation.entity_type,
         entity_id=operation.entity_id,
         resource=KINDS[operation.kind].resource,
-        defaults={"marker": lambda: marker_of(operation)},
+        defaults={"marker": lambda: marker_of(operation)},  # type: ignore[misc]  # called where one is made: Django takes that
     )
     attempt = Try(claimed, connection, link, ref, started_ms=db_now())
     ending: Ending | None
