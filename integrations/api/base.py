@@ -13,7 +13,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpResponseBase
-from rest_framework.exceptions import NotFound, Throttled
+from django.http.request import RawPostDataException
+from rest_framework.exceptions import NotFound, Throttled, UnsupportedMediaType
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -125,7 +126,11 @@ class Endpoint(GenericViewSet[Any]):
     def _digest(self) -> str:
         request = self.request._request
         parts = (str(request.method), request.get_full_path(), request.headers.get("If-Match", ""))
-        return hashlib.sha256("\n".join(parts).encode() + b"\n" + request.body).hexdigest()
+        try:
+            body = request.body
+        except RawPostDataException:  # a form, which the check of the session's CSRF token has read
+            raise UnsupportedMediaType(request.content_type or "") from None
+        return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).hexdigest()
 
     def _worked(self, turn: idempotency.Turn, work: Callable[[], Any]) -> Any:
         try:

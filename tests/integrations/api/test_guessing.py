@@ -6,7 +6,7 @@ import pytest
 
 from integrations.models import Tour
 from tests.integrations.api.asking import Asking, address, fields, person, token
-from tests.integrations.api.test_schema import KEPT
+from tests.integrations.api.whatever import KEPT
 from tests.who_may import CALLS
 
 FORBIDDEN = (

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import connection as database
+from django.test import Client
 from django.utils import timezone
 
-from integrations.models import AuditEvent, IdempotentRequest, Tour
+from integrations.models import AuditEvent, Contact, IdempotentRequest, Tour
 from integrations.operations import idempotency
-from tests.integrations.api.asking import Asking, fields, token
+from tests.integrations.api.asking import Asking, fields, person, token
 from tests.integrations.api.test_tours import TOUR
 
 
@@ -128,3 +129,13 @@ def test_of_many_at_once_one_does_the_work(tour: Tour) -> None:
     assert 201 in answers
     assert Tour.objects.filter(reference="T-1").count() == 1
     assert AuditEvent.objects.filter(verb="tour.create").count() == 1
+
+
+def test_a_form_of_somebody_with_a_session_is_not_json_either(db: None) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(person("operator"))
+    browser.cookies["csrftoken"] = "a" * 32
+    answer = browser.post(
+        "/api/contacts", {"email": "bea@mail.example"}, headers={"Idempotency-Key": "k", "X-CSRFToken": "a" * 32}
+    )
+    assert (answer.status_code, Contact.objects.count()) == (415, 0)

@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from integrations.api.base import Endpoint, NoSuchAddress
 from integrations.operations.roles import SCOPES
 from tests.integrations.api.asking import Asking, address, person, token
-from tests.integrations.api.test_schema import KEPT
+from tests.integrations.api.whatever import KEPT
 from tests.who_may import CALLS, Role
 
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
