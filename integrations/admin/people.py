@@ -118,7 +118,7 @@ class ContactAdmin(FormPage, Deletable, LeavesOut, Merges):
             "tours": list(contact.tours.order_by("-starts_at")[:20]),
             "links": links,
             "facts": self._merged(contact),
-            "choices": left_out.choices("contact", contact.pk),
+            "choices": [] if contact.merged_into_id else left_out.choices("contact", contact.pk),
             "there": crm_links.of("contact", contact.pk, "contact"),
         }
 

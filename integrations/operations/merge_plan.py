@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from integrations.engine.verdict import Fact
 from integrations.models import (
@@ -197,6 +197,7 @@ def plan_merge(merged_id: int, survivor_id: int) -> MergePlan:
     places = _places(survivor, merged)
     runs = ImportItem.objects.filter(entity_type="contact", entity_id=survivor.pk).values("run")
     items = ImportItem.objects.filter(entity_type="contact", entity_id=merged.pk).exclude(run__in=runs)
+    rows = list(open_of(survivor.pk, merged.pk))
     return MergePlan(
         survivor=survivor,
         merged=merged,
@@ -205,9 +206,9 @@ def plan_merge(merged_id: int, survivor_id: int) -> MergePlan:
         further=merged.further_tours.count(),
         feedback=Feedback.objects.filter(stop__tour__buyer=merged).count(),
         import_items=items.count(),
-        ended=Operation.objects.of("contact", merged.pk).filter(state__in=(*OPEN, State.DEAD)).count(),
+        ended=sum((row.entity_type, row.entity_id) == ("contact", merged.pk) for row in rows),
         places=places,
-        refusals=tuple(refusals(open_of(survivor.pk, merged.pk), places, survivor.pk, merged.pk)),
+        refusals=tuple(refusals(rows, places, survivor.pk, merged.pk)),
     )
 
 
@@ -252,20 +253,18 @@ def _buyer_of(row: Operation) -> int | None:
     return Tour.objects.filter(**{where: row.entity_id}).values_list("buyer", flat=True).first()
 
 
-def under(connection_id: int, merged_id: int) -> QuerySet[ExternalRef]:
-    """Records of the merged buyer's tours that stand at a connection, or may: they were made under that person."""
+def under(connection_ids: Iterable[int], merged_id: int) -> QuerySet[ExternalRef]:
+    """Records of the merged buyer's tours that stand at these connections, or may: they were made under that person."""
     tours = Tour.objects.filter(buyer=merged_id)
     stops = TourStop.objects.filter(tour__in=tours)
     answers = Feedback.objects.filter(stop__in=stops)
     about = Q(entity_type="tour", entity_id__in=tours.values("pk"))
     about |= Q(entity_type="stop", entity_id__in=stops.values("pk"))
     about |= Q(entity_type="feedback", entity_id__in=answers.values("pk"))
-    doubted = Operation.objects.filter(about, connection=connection_id, in_doubt=True, state__in=(*OPEN, State.DEAD))
-    may = Q(pk__in=())
-    for entity_type, entity_id in doubted.values_list("entity_type", "entity_id"):
-        may |= Q(entity_type=entity_type, entity_id=entity_id)
-    mine = ExternalRef.objects.filter(about, connection=connection_id, under=None)
-    return mine.filter(Q(external_id__isnull=False) | may)
+    same = {name: OuterRef(name) for name in ("connection", "entity_type", "entity_id")}
+    doubted = Operation.objects.filter(**same, in_doubt=True, state__in=(*OPEN, State.DEAD))
+    mine = ExternalRef.objects.filter(about, connection__in=list(connection_ids), under=None)
+    return mine.filter(Q(external_id__isnull=False) | Q(Exists(doubted)))
 
 
 def _field(name: str, survivor: Contact, merged: Contact) -> Field:
@@ -285,8 +284,11 @@ def _places(survivor: Contact, merged: Contact) -> tuple[There, ...]:
     concerned = {pk for pk, _ in linked} | {key[0] for key in reasons}
     asking = Operation.objects.filter(**mine, state=State.NEEDS_PERSON, reason=Fact.MAPPED_ELSEWHERE)
     concerned |= set(asking.values_list("connection", flat=True))
+    apart = [pk for pk in concerned if all((pk, buyer) in linked for buyer in both)]
+    standing = under(apart, merged.pk).order_by().values_list("connection").annotate(Count("pk"))
+    numbers = dict(standing) if apart else {}
     labels = Connection.objects.filter(pk__in=concerned).order_by("label", "pk").values_list("pk", "label")
-    return tuple(_there(pk, label, survivor, merged, linked, reasons) for pk, label in labels)
+    return tuple(_there(pk, label, survivor, merged, linked, reasons, numbers.get(pk, 0)) for pk, label in labels)
 
 
 def _there(
@@ -296,13 +298,13 @@ def _there(
     merged: Contact,
     linked: dict[tuple[int, int], str | None],
     reasons: dict[tuple[int, str, int], str],
+    number: int,
 ) -> There:
     ours = linked.get((connection_id, survivor.pk)) or ""
     theirs = linked.get((connection_id, merged.pk)) or ""
     links = {
         (True, True): Links.APART, (True, False): Links.KEPT, (False, True): Links.TAKEN, (False, False): Links.NEITHER
     }[bool(ours), bool(theirs)]  # fmt: skip
-    number = under(connection_id, merged.pk).count() if links is Links.APART else 0
     says = _of_links(links, survivor, merged, ours, theirs, number)
     out, cancelled = _of_left_out(connection_id, survivor, merged, reasons)
     if out:

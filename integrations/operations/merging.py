@@ -112,10 +112,10 @@ def _store_fields(plan: MergePlan, picks: Mapping[str, str]) -> Changes:
 def _move_links(plan: MergePlan) -> list[str]:
     """The links a survivor takes, with marker and what was acknowledged; elsewhere what stands is marked as theirs."""
     told = []
+    apart = [there.connection_id for there in plan.places if there.links is Links.APART]
+    under(apart, plan.merged.pk).update(under=plan.merged, updated_at=timezone.now())
     for there in plan.places:
-        if there.links is Links.APART:
-            under(there.connection_id, plan.merged.pk).update(under=plan.merged, updated_at=timezone.now())
-        elif there.links is Links.TAKEN:
+        if there.links is Links.TAKEN:
             for resource in ("contact", "contact_fields"):
                 _swap(there.connection_id, resource, plan)
             told.append(f"{there.label}: {there.merged_id}")

@@ -74,7 +74,7 @@ def test_the_page_says_everything_and_nothing_happens(
     stop = Tour.objects.get().stops.first()
     assert stop is not None
     ExternalRefFactory(connection=crm_row, entity_id=stop.pk)
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(15):
         text = page(staff, "contact_merge", pair[0].pk, pair[1].pk)
     for said in (
         "1 tour with its stops: of “Bea Buyer” from now on.",
