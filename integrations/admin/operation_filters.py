@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -120,6 +121,14 @@ class TourFilter(TextFilter):  # type: ignore[misc]  # the library is not typed
 
     title = "tour’s reference"
     parameter_name = "tour"
+    template = "admin/integrations/operation/tour_filter.html"
+
+    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+        """The field, and what the other filters say: it is sent as a form, and they are links."""
+        said = {name for spec in changelist.filter_specs for name in spec.used_parameters} - {self.parameter_name}
+        kept = [(name, changelist.params[name]) for name in sorted(said) if name in changelist.params]
+        for choice in super().choices(changelist):
+            yield {**choice, "kept": kept}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
         reference = (self.value() or "").strip()

@@ -169,3 +169,12 @@ def test_all_of_one_tour(staff: Client, tour: Tour, operation_of: Make) -> None:
     assert listed(staff, tour="t-100") == {row.pk for row in mine}
     assert listed(staff, tour="T-1") == set()
     assert len(listed(staff, tour=" ")) == 5
+
+
+def test_a_typed_tour_keeps_the_other_filters(staff: Client, operation_of: Make) -> None:
+    operation_of(state="dead")
+    text = page(staff, "operation_changelist", state="dead", tour="T-100", q="elm")
+    form = text.partition('id="filter-form"')[2].partition("</form>")[0]
+    assert form.count('<input type="hidden" name="state" value="dead">') == 1
+    assert form.count('name="tour"') == 1
+    assert form.count('name="q"') == 1
