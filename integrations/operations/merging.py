@@ -162,7 +162,7 @@ def _move_tours(tours: Iterable[Tour], survivor: Contact, merged: Contact, who: 
     )
     Tour.objects.filter(pk__in=named).update(updated_at=now)
     # Archived ones are left as they were told of last: a file may bring back what an undo put away.
-    sides = {"before": {"buyer": merged.pk}, "after": {"buyer": survivor.pk}}
+    sides = {"before": {"buyer": str(merged)}, "after": {"buyer": str(survivor)}}
     audit.record_all(audit.event(VERB_OF_TOUR, tour, who, **sides) for tour in moved if tour.archived_at is None)
     return moved
 

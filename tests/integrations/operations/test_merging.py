@@ -73,6 +73,8 @@ def test_tours_come_to_the_survivor_and_both_are_audited(db: None, tomorrow: dat
         ("contact.merge", survivor.pk, "olga"),
         ("contact.merged", merged.pk, "olga"),
     ]
+    of_tour = AuditEvent.objects.get(verb="tour.buyer_merged")
+    assert (of_tour.before, of_tour.after) == ({"buyer": str(merged)}, {"buyer": str(survivor)})
 
 
 def test_a_further_buyer_is_named_once(db: None, tomorrow: datetime) -> None:
