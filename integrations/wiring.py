@@ -96,6 +96,7 @@ def _gate(redis_url: str, _pid: int) -> FallbackGate:
         lease_s=lambda: conf.current().total_deadline_s + IN_FLIGHT_RESERVE_S,
         random=random.random,
         save=save_scope_facts,
+        hand=lambda scope: _hand_on(connections_of(scope)),
     )
 
 
@@ -258,11 +259,16 @@ class DatabaseSeeds:
             if window.seconds > SHORT_WINDOW_S
         }
         circuits = [BreakerState(**row.breaker) for row in rows if row.breaker]
-        modes = [row.circuit_mode for row in rows if row.circuit_mode]
-        last = max(modes, key=lambda mode: int(mode["since_ms"]), default=None)
-        mode = (last["mode"], last["until_ms"]) if last else None
+        mode = _hand_on(rows)
         newest = max(circuits, key=lambda circuit: circuit.generation, default=None)
         return Seed(used, newest, max(row.not_before_ms for row in rows) or None, mode)
+
+
+def _hand_on(rows: Sequence[Connection]) -> Any:
+    """What a person put in the circuit's place last, and until when; None: nothing."""
+    modes = [row.circuit_mode for row in rows if row.circuit_mode]
+    last = max(modes, key=lambda mode: int(mode["since_ms"]), default=None)
+    return (last["mode"], last["until_ms"]) if last else None
 
 
 def connections_of(scope: Scope) -> list[Connection]:

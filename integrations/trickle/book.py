@@ -65,15 +65,15 @@ class Book:
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def ask(self, windows: Sequence[Window], cost: int, now_ms: int, guard_ms: int) -> Wait | None:
-        """Why the next call must wait; None: it may go. The circuit first, as the gate does it."""
-        circuit = self.circuit
-        if circuit.state == "forced_open" and (circuit.mode_until_ms is None or now_ms < circuit.mode_until_ms):
-            return Wait(Reason.FORCED_OPEN, circuit.mode_until_ms or now_ms + LOOK_AGAIN_MS)
-        if circuit.state in OPEN and now_ms < (circuit.until_ms or 0):
-            return Wait(Reason.CIRCUIT_OPEN, circuit.until_ms or 0)
-        if circuit.stops and circuit.host == "open" and now_ms < (circuit.host_until_ms or 0):
-            return Wait(Reason.HOST_OPEN, circuit.host_until_ms or 0)
+    def ask(
+        self, windows: Sequence[Window], cost: int, now_ms: int, guard_ms: int, *, circuit: bool = True
+    ) -> Wait | None:
+        """Why the next call must wait; None: it may go. The circuit first, unless a person put it aside."""
+        known = self.circuit
+        if circuit and known.state in OPEN and now_ms < (known.until_ms or 0):
+            return Wait(Reason.CIRCUIT_OPEN, known.until_ms or 0)
+        if circuit and known.stops and known.host == "open" and now_ms < (known.host_until_ms or 0):
+            return Wait(Reason.HOST_OPEN, known.host_until_ms or 0)
         if now_ms < self.not_before_ms:
             return Wait(Reason.NOT_BEFORE, self.not_before_ms)
         waits = [wait for window in windows if (wait := self._full(window, cost, now_ms, guard_ms)) is not None]

@@ -31,7 +31,7 @@ from integrations.reach import Reach
 from integrations.transport import calls_so_far
 
 from . import mode
-from .book import SHORT_WINDOW_S, Book, Wait
+from .book import LOOK_AGAIN_MS, SHORT_WINDOW_S, Book, Wait
 from .mode import Mode, Now, Obeyed
 
 T = TypeVar("T")
@@ -63,13 +63,14 @@ class FallbackGate:
         lease_s: Callable[[], float],
         random: Callable[[], float],
         save: Callable[[Scope, BreakerState | None, int | None], None],
+        hand: Callable[[Scope], tuple[CircuitMode, int | None] | None] = lambda _scope: None,
         now: Callable[[], int] = db_now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.redis_gate = gate
         self.obeyed = Obeyed()
         self._seeds, self._reach, self._lease_s, self._random, self._save = seeds, reach, lease_s, random, save
-        self._now, self._sleep = now, sleep
+        self._now, self._sleep, self._hand = now, sleep, hand
 
     # --- as the transport sees it -------------------------------------------------------------------------------
 
@@ -168,6 +169,12 @@ class FallbackGate:
         from_ms = told.sealed_ms + quiet_ms(scope)
         if self._now() < from_ms:
             return Refusal(scope, Reason.AWAY, from_ms)
+        told_by_hand = self._hand(scope)
+        hand, until_ms = told_by_hand or ("", None)
+        if hand and until_ms is not None and until_ms <= self._now():
+            hand = ""
+        if hand == "forced_open":
+            return Refusal(scope, Reason.FORCED_OPEN, until_ms or self._now() + LOOK_AGAIN_MS)
         seed_due = not TrickleScope.objects.filter(pk=key_of(scope), book__outage=told.sealed_ms).exists()
         seed = self._seeds.seed(scope) if seed_due else None
         with transaction.atomic():
@@ -183,7 +190,7 @@ class FallbackGate:
                 book = Book.begin(told.sealed_ms, seed, scope.windows)
             if row.owner and now < row.until_ms:
                 return Refusal(scope, Reason.AWAY, min(row.until_ms, now + ASK_AGAIN_MS))
-            wait = book.ask(scope.windows, cost, now, guard_ms)
+            wait = book.ask(scope.windows, cost, now, guard_ms, circuit=not hand)
             if wait is None:
                 book.count(scope.windows, cost, now, guard_ms)
                 row.owner, row.until_ms = uuid.uuid4().hex, now + int(self._lease_s() * 1000)

@@ -29,6 +29,7 @@ class Fleet:
     def __init__(self) -> None:
         self.now_ms = OPEN_AT
         self.slept: list[float] = []
+        self.hand: Any = None
 
     def process(self) -> FallbackGate:
         redis = Gate(connect("unix:///nowhere.sock", 0.1), seeds=wiring.DatabaseSeeds(), random=lambda: 0.5)
@@ -39,6 +40,7 @@ class Fleet:
             lease_s=lambda: 30.0,
             random=lambda: 0.5,
             save=wiring.save_scope_facts,
+            hand=lambda _scope: self.hand,
             now=lambda: self.now_ms,
             sleep=self._sleep,
         )
@@ -128,6 +130,18 @@ def test_the_last_stored_circuit_and_not_before_are_obeyed(fleet: Fleet) -> None
     assert gate.report(probe, Outcome.FAILURE).state == "open"
     assert refused(gate.admit(SCOPE))[0] == "circuit_open"
     assert Connection.objects.get().breaker["generation"] == 5
+
+
+def test_a_persons_hand_on_the_circuit_is_obeyed_at_once(fleet: Fleet) -> None:
+    breaker = BreakerState("open", 3, 4, OPEN_AT - 5, OPEN_AT + 9_000)
+    wiring.save_gate_facts(Connection.objects.get().pk, breaker, None)
+    gate = fleet.process()
+    fleet.hand = ("forced_open", None)
+    assert refused(gate.admit(SCOPE)) == ("forced_open", OPEN_AT + 30_000)
+    fleet.hand = ("forced_open", OPEN_AT - 1)
+    assert refused(gate.admit(SCOPE)) == ("circuit_open", OPEN_AT + 9_000)
+    fleet.hand = ("disabled", None)
+    permit(gate.admit(SCOPE))
 
 
 def test_a_429_is_kept_for_redis(fleet: Fleet) -> None:
