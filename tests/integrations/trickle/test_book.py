@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from integrations.engine.verdict import Fact, decide
 from integrations.gate import BreakerPolicy, BreakerState, Outcome, Reason, Seed, Window
 from integrations.trickle.book import Book, Wait
 
@@ -96,3 +97,25 @@ def test_it_reads_what_it_stored() -> None:
     book.count((BURST, DAY), 1, 9_000, GUARD_MS)
     assert Book.read(book.stored()) == book
     assert Book.read({}) == Book()
+
+
+def test_a_day_without_the_crm_costs_one_probe_an_open_period_and_no_attempt() -> None:
+    book, now, day = Book(), 1_000_000, 86_400_000
+    end, admitted, periods, used_up = now + day, [], set(), 0
+    while now < end:
+        wait = book.ask((BURST,), 1, now, GUARD_MS)
+        if wait is not None:
+            now = wait.until_ms
+            continue
+        book.count((BURST,), 1, now, GUARD_MS)
+        admitted.append(now)
+        book.learn(Outcome.FAILURE, RULE, now, 0.5)
+        opened = book.circuit.state == "open"
+        periods |= {book.circuit.generation} if opened else set()
+        fact = Fact.NOT_PROCESSED
+        ended = decide(fact, in_doubt=False, sent=True, attempts=1, max_attempts=5, circuit_open=opened)
+        used_up += not ended.refund
+        now += 1
+    # Two failures before it opens; from then on each call ends one open period and begins the next.
+    assert (len(admitted), used_up) == (2 + len(periods), 2)
+    assert len(periods) == 1 + len(admitted[3:])
