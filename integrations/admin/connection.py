@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -19,8 +19,17 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.engine.clock import db_now
-from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, LeftOut, Operation
-from integrations.operations import agent_users, connections, deletion, moments, restoring, verification, wording
+from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, LeftOut, Operation, State
+from integrations.operations import (
+    agent_users,
+    connections,
+    counting,
+    deletion,
+    moments,
+    restoring,
+    verification,
+    wording,
+)
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
@@ -49,11 +58,7 @@ class ConnectionList(ChangeList):
 
 def open_counts(ids: Iterable[int]) -> dict[int, dict[str, int]]:
     """connection id → state → how many operations are not at an end (and how many failed). One query."""
-    rows = Operation.objects.filter(connection__in=list(ids), state__in=(*OPEN, "dead")).order_by()
-    found: dict[int, dict[str, int]] = {}
-    for pk, state, number in rows.values_list("connection_id", "state").annotate(Count("pk")):
-        found.setdefault(pk, {})[state] = number
-    return found
+    return counting.by_connection(list(ids), (*OPEN, State.DEAD))
 
 
 @admin.register(Connection)
@@ -94,7 +99,9 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
 
     @admin.display(description="open operations")
     def waiting(self, connection: Any) -> str:
-        return _link(connection, "open", sum(n for state, n in connection.open_by_state.items() if state != "dead"))
+        return _link(
+            connection, "open", counting.total(n for state, n in connection.open_by_state.items() if state != "dead")
+        )
 
     @admin.display(description="failed")
     def failed(self, connection: Any) -> str:

@@ -13,6 +13,7 @@ from integrations.admin.choosing import is_id
 from integrations.models import Connection, Contact, Feedback, LeftOut, Operation, Tour, TourStop
 
 UTC = ZoneInfo("UTC")
+SOUGHT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,18 @@ def about(rows: Iterable[Operation | LeftOut]) -> dict[tuple[str, int], About]:
 
 
 def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:
-    """Operations with that id, or about a tour whose reference begins so, a street that contains it, or its buyer."""
-    stops = TourStop.objects.filter(Q(tour__reference__istartswith=text) | Q(street__icontains=text))
-    buyers = Contact.objects.filter(tours__reference__istartswith=text)
-    hits = Q(entity_type="stop", entity_id__in=stops.values("pk"))
-    answers = Feedback.objects.filter(stop__in=stops)
-    hits |= Q(entity_type="feedback", entity_id__in=answers.values("pk"))
-    tours = Tour.objects.filter(stops__in=stops)
-    hits |= Q(entity_type="tour", entity_id__in=tours.values("pk"))
-    hits |= Q(entity_type="contact", entity_id__in=buyers.values("pk"))
+    """Operations with that id, or about a tour whose reference begins so, a street that contains it, or its buyer.
+
+    Of the first `SOUGHT` tours and stops that fit: the operations are then found by their index. Three queries.
+    """
+    tours = dict(Tour.objects.filter(reference__istartswith=text).order_by().values_list("pk", "buyer_id")[:SOUGHT])
+    fit = TourStop.objects.filter(Q(tour__in=tours) | Q(street__icontains=text)).order_by()
+    stops = dict(fit.values_list("pk", "tour_id")[:SOUGHT])
+    answers = Feedback.objects.filter(stop__in=stops).order_by().values_list("pk", flat=True)[:SOUGHT]
+    hits = Q(entity_type="stop", entity_id__in=stops)
+    hits |= Q(entity_type="feedback", entity_id__in=list(answers))
+    hits |= Q(entity_type="tour", entity_id__in={*tours, *stops.values()})
+    hits |= Q(entity_type="contact", entity_id__in=set(tours.values()))
     if is_id(text):
         hits |= Q(pk=int(text))
     return queryset.filter(hits)

@@ -87,7 +87,7 @@ class OperationAdmin(BulkPages):
 
     # --- columns ------------------------------------------------------------------------------------------------
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description="state")
     def state_words(self, operation: Operation) -> str:
         return badge(operation.state)
 
@@ -100,20 +100,20 @@ class OperationAdmin(BulkPages):
     def reason_words(self, operation: Operation) -> str:
         return wording.reason(operation.reason) or "—"
 
-    @admin.display(description="kind", ordering="kind")
+    @admin.display(description="kind")
     def kind_words(self, operation: Operation) -> str:
         return wording.kind(operation.kind)
 
-    @admin.display(description="connection", ordering="connection")
+    @admin.display(description="connection")
     def connection_label(self, operation: Operation) -> str:
         return operation.connection.label
 
-    @admin.display(description="next time", ordering="due_ms")
+    @admin.display(description="next time")
     def next_time(self, operation: Any) -> str:
         holder = holder_of(operation.connection, operation.gate_mode)
         return operation_state.next_time(operation, holder, operation.now_ms, operation.about_what.zone)
 
-    @admin.display(description="updated", ordering="updated_at")
+    @admin.display(description="updated")
     def updated(self, operation: Operation) -> str:
         return moments.clock(operation.updated_at, entities.UTC)
 

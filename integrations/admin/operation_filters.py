@@ -37,7 +37,7 @@ class ReasonFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
         value = self.value()
-        return queryset.filter(reason=value) if value else queryset
+        return queryset.because(value) if value else queryset
 
 
 class StateFilter(admin.SimpleListFilter):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
 from integrations.engine.clock import db_now
-from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, Operation, State, Tour
-from integrations.operations import moments, wording
+from integrations.models import OPEN, Connection, ConnectionState, Operation, State, Tour
+from integrations.operations import counting, moments, wording
 from integrations.operations.at_risk import AtRisk, tours_at_risk
 from integrations.providers import registry
 
@@ -90,13 +91,12 @@ def load() -> Overview:
     """Seven queries, however much there is."""
     now_ms = db_now()
     operations_url = reverse("admin:integrations_operation_changelist")
-    numbers = dict(Operation.objects.order_by().values_list("state").annotate(Count("pk")))
-    due = Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
-    oldest_ms = due.aggregate(oldest=Min("due_ms"))["oldest"]
+    numbers = counting.by_state(_ORDER)
     fields = ("label", "provider", "state", "state_reason", "hold_reason", "hold_until_ms")
-    rows = list(Connection.objects.only(*fields))
-    waiting = _by_connection(Operation.objects.filter(state__in=OPEN))
-    failed = _by_connection(Operation.objects.filter(state=State.DEAD))
+    first = Operation.objects.claimable().filter(connection_id=OuterRef("pk")).order_by("due_ms").values("due_ms")
+    rows: list[Any] = list(Connection.objects.only(*fields).annotate(first_due_ms=Subquery(first[:1])))
+    oldest_ms = min((row.first_due_ms for row in rows if row.first_due_ms is not None), default=now_ms + 1)
+    counted = counting.by_connection([row.pk for row in rows], (*OPEN, State.DEAD))
     return Overview(
         now=moments.clock(moments.at_ms(now_ms), UTC),
         counts=[
@@ -104,19 +104,15 @@ def load() -> Overview:
             for state in _ORDER
             if state in numbers
         ],
-        oldest=moments.ago(oldest_ms, UTC, now_ms) if oldest_ms is not None else "",
-        connections=[_line(row, now_ms, waiting.get(row.pk, 0), failed.get(row.pk, 0)) for row in rows],
+        oldest=moments.ago(oldest_ms, UTC, now_ms) if oldest_ms <= now_ms else "",
+        connections=[_line(row, now_ms, counted.get(row.pk, {})) for row in rows],
         at_risk=[_risk(tour, now_ms) for tour in tours_at_risk(moments.at_ms(now_ms), most=MOST_AT_RISK)],
         has_tours=Tour.objects.exists(),
         demo=Tour.objects.filter(reference__startswith=DEMO).exists(),
     )
 
 
-def _by_connection(operations: QuerySet[Operation]) -> dict[int, int]:
-    return dict(operations.order_by().values_list("connection_id").annotate(Count("pk")))
-
-
-def _line(row: Connection, now_ms: int, waiting: int, failed: int) -> ConnectionLine:
+def _line(row: Connection, now_ms: int, counted: dict[str, int]) -> ConnectionLine:
     why = ""
     if row.state != ConnectionState.ACTIVE:
         why = row.state_reason
@@ -130,9 +126,9 @@ def _line(row: Connection, now_ms: int, waiting: int, failed: int) -> Connection
         state=row.state,
         state_words=row.get_state_display(),
         why=why,
-        open=waiting,
+        open=counting.total(number for state, number in counted.items() if state != State.DEAD),
         open_url=f"{operations_url}?{urlencode({'connection': row.pk, 'state': 'open'})}",
-        failed=failed,
+        failed=counted.get(State.DEAD, 0),
         failed_url=f"{operations_url}?{urlencode({'connection': row.pk, 'state': 'dead'})}",
     )
 

@@ -11,13 +11,16 @@ from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import cached_property
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 
+from integrations.operations import counting
 from integrations.operations.audit import Who
 from integrations.operations.refusals import NotPossible
 
@@ -49,11 +52,20 @@ def put_on(form: forms.BaseForm, error: ValidationError) -> None:
             form.add_error(name if known else None, text if known or name == "__all__" else f"{key}: {text}")
 
 
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """Counts no further than anybody turns pages; the list then says that there is more (counting.py)."""
+
+    @cached_property
+    def count(self) -> int:  # type: ignore[override]  # Django's is a cached property too
+        return counting.count(self.object_list)
+
+
 class Page(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Base of our pages: an object's history is the audit trail, and every page can ask before it acts."""
 
     save_on_top = False
     show_full_result_count = False
+    paginator = CappedPaginator
     actions = None
     show_facets = admin.ShowFacets.NEVER  # each would cost a count over the whole table
     linked_lookups: Sequence[str] = ()

@@ -194,7 +194,7 @@ class OperationFilters(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=[("open", "open"), *State.choices], method="in_state")
     connection = IdFilter(field_name="connection_id")
     kind = django_filters.ChoiceFilter(choices=[(kind, kind) for kind in KINDS])
-    reason = TextFilter(field_name="reason")
+    reason = TextFilter(method="because")
     tour = IdFilter(method="of_tour", help_text="Of this tour, its stops, what was said after them, or its buyer.")
     due_after = MomentFilter(field_name="due_ms", lookup_expr="gte", milliseconds=True)
     due_before = MomentFilter(field_name="due_ms", lookup_expr="lt", milliseconds=True)
@@ -205,6 +205,9 @@ class OperationFilters(django_filters.FilterSet):
     class Meta:
         model = Operation
         fields: ClassVar[list[str]] = []
+
+    def because(self, rows: Any, _name: str, value: str) -> Any:
+        return rows.because(value)
 
     def in_state(self, rows: QuerySet[Operation], _name: str, value: str) -> QuerySet[Operation]:
         return rows.filter(state__in=OPEN) if value == "open" else rows.filter(state=value)

@@ -54,6 +54,10 @@ class OperationQuerySet(models.QuerySet["Operation"]):
             _literally("state", f"IN ({', '.join(map(repr, map(str, CLAIMABLE)))})"), _literally("blockers", "= 0")
         )
 
+    def because(self, reason: str) -> OperationQuerySet:
+        """With that reason (not none), by the index of reasons; its words stand in the SQL as in `claimable`."""
+        return self.filter(_literally("reason", "> ''"), reason=reason)
+
     def open(self) -> OperationQuerySet:
         """Not yet at an end: someone or something will still act on it."""
         return self.filter(state__in=OPEN)
@@ -115,6 +119,8 @@ class Operation(Record):
             models.Index(fields=["lease_until_ms"], name="operation_lease", condition=Q(state=State.LEASED)),
             models.Index(fields=["entity_type", "entity_id", "connection", "kind"], name="operation_entity"),
             models.Index(fields=["state", "connection"], name="operation_state"),
+            models.Index(fields=["state", "id"], name="operation_state_newest"),
+            models.Index(fields=["reason", "id"], name="operation_reason", condition=Q(reason__gt="")),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=State.values), name="operation_state_known"),
