@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 # Commands that need the development packages, and are not Django commands.
-DEVELOPMENT_COMMANDS = frozenset({"test", "lint", "lock", "bench"})
+DEVELOPMENT_COMMANDS = frozenset({"test", "lint", "lock", "bench", "chaos"})
 STAMP = ".reanna-stamp.json"
 # For a Python with neither ensurepip nor pip: exactly this wheel is accepted, wherever it comes from.
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"

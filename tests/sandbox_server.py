@@ -73,6 +73,11 @@ class SandboxServer:
         text = self._call("GET", f"/_sandbox/journal?since={since}{chosen}")
         return [json.loads(line) for line in text.splitlines()]
 
+    def last_seq(self) -> int:
+        """The number of the newest journal entry."""
+        found: int = json.loads(self._call("GET", "/_sandbox/health"))["journal_seq"]
+        return found
+
     def effects(self, kind: str | None = None) -> list[dict[str, Any]]:
         """What happened in the CRM, in order, of one kind or all."""
         found = [row["effect"] for row in self.journal() if row["effect"]]

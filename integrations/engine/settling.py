@@ -247,9 +247,11 @@ def release(operation: Operation, new: states.Row) -> None:
         if new.state == "dead":
             Operation.objects.filter(pk=operation.pk).update(state=State.SUPERSEDED, reason="newer_version")
         move_edges(operation.pk, newer)
-    waiting = list(edges.values_list("operation_id", flat=True))
+    # Locked, and read as they are then: a person may skip the same predecessor at this moment.
+    mine = list(edges.select_for_update().order_by("pk").values_list("pk", "operation_id"))
+    waiting = [operation_id for _, operation_id in mine]
     if waiting:
-        edges.update(settled=True)
+        OperationDependency.objects.filter(pk__in=[pk for pk, _ in mine]).update(settled=True)
         Operation.objects.filter(pk__in=waiting).update(blockers=F("blockers") - 1)
 
 

@@ -153,9 +153,15 @@ def keep_theirs(operation_id: int, who: Who) -> Operation:
 @transaction.atomic
 def skip_predecessors(operation_id: int, who: Who) -> Operation:
     """Goes on without predecessors that are dead or cancelled. Raises ValidationError when one may have been sent."""
-    operation = _locked(operation_id)
-    edges = OperationDependency.objects.filter(operation=operation, settled=False).select_related("needs")
+    # Edges first, then the row: in the order in which a predecessor that ends takes them.
+    edges = (
+        OperationDependency.objects.select_for_update(of=("self",))
+        .filter(operation_id=operation_id, settled=False)
+        .select_related("needs")
+        .order_by("pk")
+    )
     stuck = [edge for edge in edges if edge.needs.state in ("dead", "cancelled")]
+    operation = _locked(operation_id)
     if any(edge.needs.in_doubt for edge in stuck):
         raise ValidationError("What this waits for may have reached the CRM: look it up first.", code="in_doubt")
     if not stuck:

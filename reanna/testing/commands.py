@@ -14,7 +14,7 @@ from . import legs, locks
 from .legs import Result, Run, say
 
 ALL_LEGS = ("lint", "sqlite", "postgres")
-MODULES = {"bench": "tests.bench"}
+MODULES = {"bench": "tests.bench", "chaos": "tests.chaos"}
 """Commands that are programs beside the tests, and where."""
 
 

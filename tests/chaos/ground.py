@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from reanna.testing import cluster
@@ -50,6 +51,7 @@ class Site:
         from django.core.management import call_command
 
         django.setup()
+        import_module("reanna.celery")  # whoever saves rings, as in every process of the product
         call_command("migrate", verbosity=0)
         self.redis.wipe_warm("reanna:gate")
 
@@ -165,6 +167,8 @@ def ground(database: str, figures: Mapping[str, object], folder: Path | None = N
     """Start everything; `figures`: settings by name. Raises ClusterError, or ValueError for a folder that has files."""
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} has files in it: a run takes place in a folder of its own")
+    for number in (signal.SIGTERM, signal.SIGINT):  # asked to end, it ends what it started
+        signal.signal(number, _end)
     with contextlib.ExitStack() as ending:
         where = folder or Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="reanna-chaos-", dir="/tmp")))
         where.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -201,6 +205,10 @@ def ground(database: str, figures: Mapping[str, object], folder: Path | None = N
                 from django.db import connections
 
                 connections.close_all()
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def work(*, only: int | None = None, sweeps: bool = True, threads: int = 4) -> None:
