@@ -24,4 +24,9 @@
       }
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
+
+  // Unfold shows a chosen file's name in a text box beside it; ours has none, and its script fails when it looks for it.
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const input of document.querySelectorAll("input[type=file]")) input.hasChangeListener = true;
+  });
 }
