@@ -59,7 +59,7 @@ def by_connection(connection_ids: Sequence[int], states: Sequence[str]) -> dict[
 def _counted(where: str, values: str, columns: str, params: list[Any]) -> list[tuple[Any, ...]]:
     """One row for each of `values`: they, then how many."""
     some = f"SELECT 1 FROM {Operation._meta.db_table} WHERE {where} LIMIT {MOST + 1}"  # noqa: S608  our own words
-    sql = f"SELECT {columns}, (SELECT COUNT(*) FROM ({some}) AS some) FROM (VALUES {values}) AS wanted"  # noqa: S608
+    sql = f"SELECT {columns}, (SELECT COUNT(*) FROM ({some}) AS read_rows) FROM (VALUES {values}) AS wanted"  # noqa: S608
     with database.cursor() as cursor:
         cursor.execute(sql, params)
         return [(*row[:-1], capped(row[-1])) for row in cursor.fetchall()]
