@@ -247,7 +247,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
             danger=True,
             form=ReasonForm,
         )
-        return ask(self, request, None, question, reverse("admin:index"))
+        return ask(self, request, None, question, self.list_url())
 
     def pause_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Nothing is sent until it is resumed."""
