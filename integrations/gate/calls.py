@@ -13,6 +13,12 @@ def bulk(parts: Iterable[bytes]) -> bytes:
     return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
 
 
+def _words(values: tuple[str | float, ...]) -> bytes:
+    """Plain ASCII, as all arguments are."""
+    texts = [one if type(one) is str else str(one) for one in values]
+    return "".join([f"${len(text)}\r\n{text}\r\n" for text in texts]).encode("ascii")
+
+
 class Script:
     """A text and its digest."""
 
@@ -35,11 +41,11 @@ class Call:
 
     def by_digest(self, *first: str | float) -> bytes:
         """For a server that knows the script."""
-        return self._known + bulk([str(one).encode() for one in first]) + self._tail
+        return self._known + _words(first) + self._tail
 
     def in_full(self, *first: str | float) -> bytes:
         """For one that does not (yet, or any more)."""
-        return self._head(b"EVAL", self._script.text) + bulk([str(one).encode() for one in first]) + self._tail
+        return self._head(b"EVAL", self._script.text) + _words(first) + self._tail
 
     def _head(self, command: bytes, script: bytes) -> bytes:
         return b"*%d\r\n" % self._size + bulk((command, script, b"%d" % len(self._keys), *self._keys))
@@ -53,4 +59,5 @@ def _source(name: str) -> str:
 @lru_cache(maxsize=256)
 def script(name: str, policy: str = "") -> Script:
     """The script of that name for scopes of that policy (`plan.policy_of`)."""
-    return Script(policy, _source("shared"), _source(name))
+    before = (_source("well"),) if name == "report" else ()
+    return Script(policy, *before, _source("shared"), _source(name))

@@ -44,8 +44,8 @@ class Channel:
         self._greet = Call(script("greet"), (f"{prefix}:epoch".encode(),), 1)
         self._greeted: WeakSet[ConnectionInterface] = WeakSet()
 
-    def run(self, call: Call, *first: str | float) -> list[str]:
-        """The words of a script's answer. Raises GateAway for everything that keeps Redis from giving one."""
+    def run(self, call: Call, *first: str | float) -> str:
+        """A script's answer. Raises GateAway for everything that keeps Redis from giving one."""
         try:
             connection = self._pool.get_connection()
             try:
@@ -58,7 +58,7 @@ class Channel:
                 self._pool.release(connection)
         except RedisError as exc:
             raise GateAway(f"Redis gave no answer ({type(exc).__name__}); nothing may be sent") from exc
-        return (answer.decode() if isinstance(answer, bytes) else str(answer)).split(" ")
+        return answer.decode() if isinstance(answer, bytes) else str(answer)
 
     def _made_anew(self, connection: ConnectionInterface) -> None:
         self._greeted.discard(connection)

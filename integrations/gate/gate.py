@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, cast
 
 import redis
@@ -50,8 +51,13 @@ def _number(word: str) -> int | None:
 Shown = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
 
 
-def _circuit(words: list[str]) -> BreakerState:
-    """From a circuit's words alone (all is well), or from those of `told()` in scripts/shared.lua."""
+@lru_cache(maxsize=256)
+def _circuit(text: str) -> BreakerState:
+    """From a circuit's words alone (all is well), or from those of `told()` in scripts/shared.lua.
+
+    Most often the same as the last time, so kept.
+    """
+    words = text.split(" ")
     state, failures, generation, opened, until, *_, cause = words[:_CIRCUIT_WORDS]
     mode, mode_until, percent, often, last, host, host_until = words[_CIRCUIT_WORDS:] or _ALL_WELL
     shown = mode if mode != "-" else _SHOWN.get(state, state)
@@ -102,7 +108,7 @@ class Gate:
         if not 1 <= cost <= plan.largest_cost:
             raise ValueError(f"a cost of {cost} never fits the windows of {scope.key}")
         for _ in range(_SEED_TRIES):
-            words = self._channel.run(plan.admit, cost)
+            words = self._channel.run(plan.admit, cost).split(" ")
             if words[0] == "permit":
                 _, permit_id, admitted, guard, generation, budget = words
                 return Permit(scope, permit_id, int(admitted), int(guard), _number(generation), int(budget))
@@ -135,11 +141,11 @@ class Gate:
                 plan.report,
                 permit.id,
                 outcome.value,
-                _retry_ms(retry_after_s, plan),
+                _retry_ms(retry_after_s, plan) if outcome is Outcome.RATE_LIMITED else 0,
                 delay_ms if delay_ms is not None and delay_ms > plan.guard_ms else "",
                 1 if took_ms is not None and took_ms >= plan.slow_ms else "",
                 ",".join(_learned_words(learned, plan)) if learned else "",
-                self._random(),
+                self._random() if outcome is Outcome.FAILURE else 0,
             )
         )
 
@@ -155,9 +161,10 @@ class Gate:
 
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""
-        words = self._channel.run(plan_for(self._prefix, scope).look)
+        words = self._channel.run(plan_for(self._prefix, scope).look).split(" ")
         now_ms, ready_ms, not_before_ms = int(words[0]), int(words[1]), _number(words[2])
-        circuit, counts = _circuit(words[3 : 3 + _TOLD_WORDS]), [int(word) for word in words[3 + _TOLD_WORDS :]]
+        circuit = _circuit(" ".join(words[3 : 3 + _TOLD_WORDS]))
+        counts = [int(word) for word in words[3 + _TOLD_WORDS :]]
         names = [window.name for window in scope.windows]
         used = dict(zip(names, counts[: len(names)], strict=True))
         allowed = dict(zip(names, counts[len(names) :], strict=True))

@@ -91,7 +91,7 @@ def policy_of(scope: Scope) -> str:
     }
     rule = scope.breaker
     return (
-        f"local GOOD = '{'.' * _sample(rule)}'\n"
+        f"local GOOD, QUIET = '{'.' * _sample(rule)}', {'false' if rule.metrics_only else 'true'}\n"
         f"local function policy(before)\n  return {_table(numbers)}\nend\n"
         f"local function rule()\n  return {_table(_rule(rule))}\nend\n"
     )

@@ -15,8 +15,8 @@ local c = circuit_of(s.circuit)
 local name, till = ARGV[1], ARGV[2]
 local before = mode_of(s, p, now)
 
-redis.call('DEL', KEYS[3])
-redis.call('HDEL', KEYS[2], 'calls', 'would')
+ask('DEL', KEYS[3])
+ask('HDEL', KEYS[2], 'calls', 'would')
 if name == 'forced_open' then
   -- Beneath it the circuit is open, so that what follows is probed and recovers step by step.
   c.name, c.generation, c.opened, c.till, c.cause = 'open', c.generation + 1, now, tonumber(till) or now, 'person'
@@ -27,7 +27,7 @@ elseif name == 'closed' then
   local h = host_of(p, started)
   if h and h.name ~= 'closed' then
     close(h, r, now)
-    redis.call('DEL', KEYS[4] .. ':probes', KEYS[4] .. ':opened')
+    ask('DEL', KEYS[4] .. ':probes', KEYS[4] .. ':opened')
     write_host(h, started, p)
   end
 elseif name ~= 'none' then
@@ -37,10 +37,10 @@ write_circuit(c, p)
 
 local kept = (name == 'closed' and 'none' or name) .. ' ' .. (till == '' and '-' or till) .. ' ' .. started
 if kept == 'none - ' .. started and s.epoch == started then
-  redis.call('HDEL', KEYS[2], 'mode')
+  ask('HDEL', KEYS[2], 'mode')
   s.mode = nil
 else
-  redis.call('HSET', KEYS[2], 'mode', kept)
+  ask('HSET', KEYS[2], 'mode', kept)
   s.mode = kept
 end
 if c.name == 'open' and now >= c.till then c.name = 'half_open' end

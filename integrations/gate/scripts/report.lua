@@ -7,13 +7,6 @@
 local id, outcome, retry, delay, slow = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local learned, random = ARGV[6], tonumber(ARGV[7])
 
--- By far the most frequent report: all is well, and stays so.
-if outcome == 'ok' and not delay and not slow and learned == '' then
-  local k = redis.call('HMGET', KEYS[2], 'circuit', 'calls', 'mode', 'would')
-  local well = k[1] and string.sub(k[1], 1, 9) == 'closed 0 ' and (k[2] or '') == GOOD and not k[3] and not k[4]
-  if well and redis.call('EXISTS', KEYS[4]) == 0 then return k[1] end
-end
-
 local p = policy(7)
 local r = rule()
 local now = clock()
@@ -31,12 +24,12 @@ local function give_back()
     if w.ring then
       local entries = { call }
       for i = 2, cost do entries[i] = call .. ':' .. i end
-      redis.call('ZREM', w.key, unpack(entries))
+      ask('ZREM', w.key, unpack(entries))
     else
       local at = math.floor(admitted / w.bucket)
-      if redis.call('HEXISTS', w.key, at) == 1 then
-        redis.call('HINCRBY', w.key, at, -cost)
-        redis.call('HINCRBY', w.key, 'total', -cost)
+      if ask('HEXISTS', w.key, at) == 1 then
+        ask('HINCRBY', w.key, at, -cost)
+        ask('HINCRBY', w.key, 'total', -cost)
       end
     end
   end
@@ -46,41 +39,41 @@ end
 local function tell_host()
   if not p.host then return end
   local opened = KEYS[4] .. ':opened'
-  redis.call('ZADD', opened, now, KEYS[2])
-  redis.call('ZREMRANGEBYSCORE', opened, '-inf', now - AGREE - 1)
-  redis.call('PEXPIRE', opened, 2 * AGREE)
-  if redis.call('ZCARD', opened) < 2 or (h and (h.name == 'open' or h.name == 'half_open')) then return end
+  ask('ZADD', opened, now, KEYS[2])
+  ask('ZREMRANGEBYSCORE', opened, '-inf', now - AGREE - 1)
+  ask('PEXPIRE', opened, 2 * AGREE)
+  if ask('ZCARD', opened) < 2 or (h and (h.name == 'open' or h.name == 'half_open')) then return end
   h = h or circuit_of(CLOSED)
   open(h, r, now, 'scopes', random)
-  redis.call('DEL', KEYS[4] .. ':probes')
+  ask('DEL', KEYS[4] .. ':probes')
   write_host(h, s.epoch, p)
 end
 
-local function forget_calls() redis.call('HDEL', KEYS[2], 'calls') end
+local function forget_calls() ask('HDEL', KEYS[2], 'calls') end
 
 local function open_own(cause)
   open(c, r, now, cause, random)
-  redis.call('DEL', KEYS[3])
+  ask('DEL', KEYS[3])
   write_circuit(c, p)
   tell_host()
 end
 
 local function close_own()
   close(c, r, now)
-  redis.call('DEL', KEYS[3])
+  ask('DEL', KEYS[3])
   forget_calls()
   write_circuit(c, p)
 end
 
 local function close_host()
   close(h, r, now)
-  redis.call('DEL', KEYS[4] .. ':probes', KEYS[4] .. ':opened')
+  ask('DEL', KEYS[4] .. ':probes', KEYS[4] .. ':opened')
   write_host(h, s.epoch, p)
 end
 
 -- Taking it out of the leases gives the probe back; no longer in there means its lease went to another.
 local function own_probe_reported()
-  if redis.call('ZREM', KEYS[3], call) == 0 then return end
+  if ask('ZREM', KEYS[3], call) == 0 then return end
   if outcome == 'failure' then
     c.failures = c.failures + 1
     open_own('probe')
@@ -90,7 +83,7 @@ local function own_probe_reported()
 end
 
 local function host_probe_reported()
-  if redis.call('ZREM', KEYS[4] .. ':probes', call) == 0 then return end
+  if ask('ZREM', KEYS[4] .. ':probes', call) == 0 then return end
   if outcome == 'failure' then
     open(h, r, now, 'probe', random)
     write_host(h, s.epoch, p)
@@ -105,9 +98,9 @@ local function counted()
   c.failures = failed and c.failures + 1 or 0
   local cause
   if #GOOD > 0 then
-    local calls = redis.call('HGET', KEYS[2], 'calls') or ''
+    local calls = ask('HGET', KEYS[2], 'calls') or ''
     calls = string.sub(calls .. (failed and (slow and 'b' or 'f') or (slow and 's' or '.')), -#GOOD)
-    redis.call('HSET', KEYS[2], 'calls', calls)
+    ask('HSET', KEYS[2], 'calls', calls)
     if #calls >= r.minimum and (failed or slow) then
       local _, failures = string.gsub(calls, '[fb]', '')
       local _, slows = string.gsub(calls, '[sb]', '')
@@ -121,8 +114,8 @@ local function counted()
 end
 
 local function only_told()
-  local often = string.match(redis.call('HGET', KEYS[2], 'would') or '0 -', '^%d+')
-  redis.call('HSET', KEYS[2], 'would', (often + 1) .. ' ' .. now)
+  local often = string.match(ask('HGET', KEYS[2], 'would') or '0 -', '^%d+')
+  ask('HSET', KEYS[2], 'would', (often + 1) .. ' ' .. now)
   c.failures = 0
   forget_calls()
   write_circuit(c, p)
@@ -145,12 +138,12 @@ local function call_reported()
 end
 
 if delay and delay > guard(s, p, now) then
-  redis.call('HSET', KEYS[2], 'guard', math.min(p.cap, math.ceil(delay)), 'guard_at', now)
-  redis.call('PEXPIRE', KEYS[2], p.keep)
+  ask('HSET', KEYS[2], 'guard', math.min(p.cap, math.ceil(delay)), 'guard_at', now)
+  ask('PEXPIRE', KEYS[2], p.keep)
 end
 if outcome == 'rate_limited' then
-  redis.call('HSET', KEYS[2], 'not_before', math.max(s.not_before or 0, now + retry))
-  redis.call('PEXPIRE', KEYS[2], p.keep)
+  ask('HSET', KEYS[2], 'not_before', math.max(s.not_before or 0, now + retry))
+  ask('PEXPIRE', KEYS[2], p.keep)
 end
 
 -- Calls that others made: they are taken to have arrived so that they leave when the provider's window begins anew.
@@ -163,18 +156,18 @@ local function raise_use(w, missing, leaves)
         entries[#entries + 1] = arrived
         entries[#entries + 1] = 'told:' .. call .. ':' .. i
       end
-      redis.call('ZADD', w.key, unpack(entries))
+      ask('ZADD', w.key, unpack(entries))
     end
-    return redis.call('PEXPIRE', w.key, 2 * period(w, p))
+    return ask('PEXPIRE', w.key, 2 * period(w, p))
   end
   local total, oldest = live(w, now)
-  if total == 0 then redis.call('DEL', w.key) end
+  if total == 0 then ask('DEL', w.key) end
   local at = math.floor(arrived / w.bucket)
-  local latest = tonumber(redis.call('HGET', w.key, 'a' .. at)) or 0
-  redis.call('HINCRBY', w.key, at, missing)
-  redis.call('HSET', w.key, 'total', total + missing, 'oldest', total > 0 and math.min(oldest, at) or at,
+  local latest = tonumber(ask('HGET', w.key, 'a' .. at)) or 0
+  ask('HINCRBY', w.key, at, missing)
+  ask('HSET', w.key, 'total', total + missing, 'oldest', total > 0 and math.min(oldest, at) or at,
     'a' .. at, math.max(latest, arrived))
-  redis.call('PEXPIRE', w.key, lifetime(w, p))
+  ask('PEXPIRE', w.key, lifetime(w, p))
 end
 
 -- Downwards at once and for all; never above our own limit; forgotten when the provider's window begins anew.
@@ -193,12 +186,12 @@ local function learn()
     local missing = left and allows - left - in_use(w, now) or 0
     if missing > 0 then raise_use(w, missing, leaves) end
   end
-  if lower then redis.call('HSET', KEYS[2], 'learned', cjson.encode(known)) end
+  if lower then ask('HSET', KEYS[2], 'learned', cjson.encode(known)) end
 end
 
 if learned ~= '' then
   learn()
-  redis.call('PEXPIRE', KEYS[2], p.keep)
+  ask('PEXPIRE', KEYS[2], p.keep)
 end
 
 if advance(c, r, now) then write_circuit(c, p) end
@@ -212,9 +205,9 @@ local mark = string.sub(KEYS[2], 1, -6) .. 'reported:' .. id  -- KEYS[2] ends wi
 -- well leaves no mark: told twice, it is remembered as two that ended well.
 local function first_time()
   if outcome == 'ok' and probe == '0' and c.name == 'closed' and c.failures == 0 then
-    return redis.call('EXISTS', mark) == 0
+    return ask('EXISTS', mark) == 0
   end
-  return redis.call('SET', mark, 1, 'NX', 'PX', math.max(600000, 2 * r.lease))
+  return ask('SET', mark, 1, 'NX', 'PX', math.max(600000, 2 * r.lease))
 end
 
 if moves and born == s.epoch and first_time() then

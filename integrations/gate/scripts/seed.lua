@@ -17,14 +17,14 @@ if not fresh and s.shape == p.shape then return 'done' end
 local function latest(w, start) return math.min(start + w.bucket, now) + p.cap end
 
 local function fill_ring(w, r)
-  redis.call('ZREMRANGEBYSCORE', w.key, '-inf', now - w.span)
+  ask('ZREMRANGEBYSCORE', w.key, '-inf', now - w.span)
   local calls = 0
   for _, b in ipairs(r) do calls = calls + b[2] end
-  if calls <= redis.call('ZCARD', w.key) then return end
-  redis.call('DEL', w.key)
+  if calls <= ask('ZCARD', w.key) then return end
+  ask('DEL', w.key)
   for i, b in ipairs(r) do
     for call = 1, b[2] do
-      redis.call('ZADD', w.key, latest(w, b[1]), 'seed:' .. i .. ':' .. call)
+      ask('ZADD', w.key, latest(w, b[1]), 'seed:' .. i .. ':' .. call)
     end
   end
 end
@@ -38,12 +38,12 @@ local function fill_buckets(w, r)
     seeded[at] = known
   end
   for at, b in pairs(seeded) do
-    local old = redis.call('HMGET', w.key, at, 'a' .. at)
-    redis.call('HSET', w.key, at, math.max(b.calls, tonumber(old[1]) or 0),
+    local old = ask('HMGET', w.key, at, 'a' .. at)
+    ask('HSET', w.key, at, math.max(b.calls, tonumber(old[1]) or 0),
       'a' .. at, math.max(b.arrives, tonumber(old[2]) or 0))
   end
   local total, oldest = 0, nil
-  local all = redis.call('HGETALL', w.key)
+  local all = ask('HGETALL', w.key)
   for i = 1, #all, 2 do
     local at = tonumber(all[i])
     if at then
@@ -51,22 +51,22 @@ local function fill_buckets(w, r)
       oldest = math.min(oldest or at, at)
     end
   end
-  if oldest then redis.call('HSET', w.key, 'total', total, 'oldest', oldest) end
+  if oldest then ask('HSET', w.key, 'total', total, 'oldest', oldest) end
 end
 
 for i, w in ipairs(p.windows) do
   if w.span <= LONG then
     -- All that was admitted before this epoch has left the short windows by now.
-    if fresh then redis.call('DEL', w.key) end
+    if fresh then ask('DEL', w.key) end
   else
     if w.ring then fill_ring(w, seed.used[i]) else fill_buckets(w, seed.used[i]) end
-    redis.call('PEXPIRE', w.key, 2 * period(w, p))
+    ask('PEXPIRE', w.key, 2 * period(w, p))
   end
 end
 
 local c = circuit_of(s.circuit)
 if fresh then
-  redis.call('DEL', KEYS[3])
+  ask('DEL', KEYS[3])
   local told = seed.circuit
   if told and (told.generation > c.generation or not s.epoch) then
     c.name, c.failures, c.generation = told.state, told.failures, told.generation
@@ -85,13 +85,13 @@ if fresh then
   end
   local kept = s.mode and tonumber(string.match(s.mode, '%d+$')) == started
   if not kept and seed.mode then
-    redis.call('HSET', KEYS[2], 'mode', seed.mode[1] .. ' ' .. (seed.mode[2] or '-') .. ' ' .. started)
+    ask('HSET', KEYS[2], 'mode', seed.mode[1] .. ' ' .. (seed.mode[2] or '-') .. ' ' .. started)
   elseif not kept or string.sub(s.mode, 1, 5) == 'none ' then
-    redis.call('HDEL', KEYS[2], 'mode')
+    ask('HDEL', KEYS[2], 'mode')
   end
   local not_before = math.min(math.max(s.not_before or 0, seed.not_before or 0), now + HOUR)
-  redis.call('HSET', KEYS[2], 'not_before', not_before, 'last', now)
+  ask('HSET', KEYS[2], 'not_before', not_before, 'last', now)
 end
-redis.call('HSET', KEYS[2], 'epoch', started, 'shape', p.shape)
+ask('HSET', KEYS[2], 'epoch', started, 'shape', p.shape)
 write_circuit(c, p)
 return 'seeded'

@@ -20,6 +20,8 @@
 -- a + g + W has passed: then no later admission, which arrives at its own a or after, can stand in one window
 -- with it, whatever guard the later one is given.
 
+local ask = redis.call
+
 local STEP = 1000            -- a clock that went back further than this (ms) makes all stored times worthless
 local LONG = 60000           -- windows longer than this are seeded, not waited out
 local HALF_LIFE = 300000     -- of what an observed delay added to the guard
@@ -33,7 +35,7 @@ local DAY = 86400000
 local CLOSED = 'closed 0 0 - - 0 - 0 0 -'
 
 local function clock()
-  local t = redis.call('TIME')
+  local t = ask('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
@@ -56,7 +58,7 @@ local function circuit_words(c)
 end
 
 local function read_state()
-  local v = redis.call('HMGET', KEYS[2], 'circuit', 'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last',
+  local v = ask('HMGET', KEYS[2], 'circuit', 'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last',
     'mode', 'learned')
   return {
     circuit = v[1] or CLOSED, not_before = tonumber(v[2]), guard = tonumber(v[3]), guard_at = tonumber(v[4]),
@@ -77,7 +79,7 @@ end
 
 -- The circuit of the host in this epoch; nil: closed.
 local function host_of(p, started)
-  local text = p.host and redis.call('GET', KEYS[4])
+  local text = p.host and ask('GET', KEYS[4])
   if not text then return nil end
   local born, words = string.match(text, '^(%d+) (.+)$')
   return tonumber(born) == started and circuit_of(words) or nil
@@ -99,16 +101,16 @@ local function percent(c, r) return c and c.name == 'ramp' and r.ramp[c.step] or
 
 -- The server process itself says which one it is: nothing a client believes can be out of date here.
 local function run_id()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  return string.match(ask('INFO', 'server'), 'run_id:(%x+)')
 end
 
 -- Since when this Redis remembers. That it is the epoch of this very process, greet.lua has seen to.
-local function epoch() return tonumber(redis.call('HGET', KEYS[1], 'started_ms')) end
+local function epoch() return tonumber(ask('HGET', KEYS[1], 'started_ms')) end
 
 local function begin_epoch(process, now, keep)
-  redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'run_id', process, 'started_ms', now)
-  redis.call('PEXPIRE', KEYS[1], keep)
+  ask('DEL', KEYS[1])
+  ask('HSET', KEYS[1], 'run_id', process, 'started_ms', now)
+  ask('PEXPIRE', KEYS[1], keep)
 end
 
 local function guard(s, p, now)
@@ -122,11 +124,11 @@ end
 -- calls of the current one (nil: none yet).
 local function live(w, now)
   local current = math.floor(now / w.bucket)
-  local h = redis.call('HMGET', w.key, 'total', 'oldest', current)
+  local h = ask('HMGET', w.key, 'total', 'oldest', current)
   local total, at, over = tonumber(h[1]) or 0, tonumber(h[2]), {}
   -- No call of a bucket can have arrived before it began: most often that settles it without a look inside.
   while total > 0 and at * w.bucket + w.span <= now do
-    local b = redis.call('HMGET', w.key, at, 'a' .. at)
+    local b = ask('HMGET', w.key, at, 'a' .. at)
     if b[1] then
       if tonumber(b[2]) + w.span > now then break end
       total = total - tonumber(b[1])
@@ -139,7 +141,7 @@ local function live(w, now)
 end
 
 local function in_use(w, now)
-  if w.ring then return redis.call('ZCOUNT', w.key, '(' .. (now - w.span), '+inf') end
+  if w.ring then return ask('ZCOUNT', w.key, '(' .. (now - w.span), '+inf') end
   return (live(w, now))
 end
 
@@ -170,12 +172,12 @@ local function allowed(w, share, step_ends, known, cost)
 end
 
 local function write_circuit(c, p)
-  redis.call('HSET', KEYS[2], 'circuit', circuit_words(c))
-  redis.call('PEXPIRE', KEYS[2], p.keep)
+  ask('HSET', KEYS[2], 'circuit', circuit_words(c))
+  ask('PEXPIRE', KEYS[2], p.keep)
 end
 
 local function write_host(h, started, p)
-  redis.call('SET', KEYS[4], started .. ' ' .. circuit_words(h), 'PX', p.keep)
+  ask('SET', KEYS[4], started .. ' ' .. circuit_words(h), 'PX', p.keep)
 end
 
 -- random: [0, 1). Whoever opens again without having been healthy for long stays open longer.
@@ -203,6 +205,6 @@ local function told(s, c, p, r, now, started)
   if h then advance(h, r, now) end
   return table.concat({
     circuit_words(c), name or '-', till or '-', name and 100 or math.min(percent(c, r), percent(h, r)),
-    redis.call('HGET', KEYS[2], 'would') or '0 -', h and h.name or '-', h and h.till or '-',
+    ask('HGET', KEYS[2], 'would') or '0 -', h and h.name or '-', h and h.till or '-',
   }, ' ')
 end

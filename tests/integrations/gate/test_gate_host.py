@@ -50,6 +50,7 @@ def test_two_scopes_that_agree_stop_the_whole_host(gate: Gate, make_gate: Callab
     assert _reason(make_gate(), _scope("c")) is Reason.HOST_OPEN
     seen = gate.look(_scope("c")).breaker
     assert (seen.state, seen.host, seen.stops) == ("closed", "open", True)
+    assert (seen.stopped_until_ms, seen.opened_ms) == (seen.host_until_ms, None)
     assert _permit(gate, _scope("d", host="crm:other.example:443")).probe_generation is None
     assert _permit(gate, _scope("e", host="")).probe_generation is None
 

@@ -142,13 +142,14 @@ def test_forced_open_stops_every_process_at_once(gate: Gate, make_gate: Callable
 
 
 def test_forced_open_ends_by_itself_with_a_probe(
-    gate: Gate, redis_now: Callable[[], int], sleep_until: Callable[[int], None]
+    gate: Gate, client: redis.Redis, prefix: str, redis_now: Callable[[], int]
 ) -> None:
-    scope, until = Scope("crm:ends", (BURST,)), redis_now() + 150
+    scope, until = Scope("crm:ends", (BURST,)), redis_now() + 50_000
     gate.control(scope, "forced_open", until)
     refused = _refusal(gate, scope)
     assert (refused.reason, refused.until_ms) == (Reason.FORCED_OPEN, until)
-    sleep_until(until)
+    client.hset(f"{prefix}:{{crm:ends}}:state", "mode", f"forced_open {redis_now()} 1")
+    _later(client, prefix, scope, 50_000)
     probe = _permit(gate, scope)
     assert probe.probe_generation == 1
     assert _refusal(gate, scope).reason is Reason.CIRCUIT_OPEN
@@ -178,11 +179,14 @@ def test_a_circuit_that_only_looks_refuses_nothing_but_full_windows(gate: Gate, 
     assert gate.control(scope, None).state == "closed"
 
 
-def test_a_mode_ends_by_itself(gate: Gate, redis_now: Callable[[], int], sleep_until: Callable[[int], None]) -> None:
-    scope, until = Scope("crm:expires", (BURST,)), redis_now() + 100
+def test_a_mode_ends_by_itself(gate: Gate, client: redis.Redis, prefix: str, redis_now: Callable[[], int]) -> None:
+    scope, until = Scope("crm:expires", (BURST,)), redis_now() + 60_000
     assert gate.control(scope, "disabled", until).mode_until_ms == until
-    sleep_until(until)
+    key = f"{prefix}:{{crm:expires}}:state"
+    client.hset(key, "mode", f"disabled {redis_now()} 1")
     assert gate.look(scope).breaker.state == "closed"
+    _permit(gate, scope)
+    assert not client.hexists(key, "mode")
     for _ in range(3):
         state = gate.report(_permit(gate, scope), Outcome.FAILURE)
     assert state.state == "open"
