@@ -160,7 +160,7 @@ def circuit_words(breaker: BreakerState, now_ms: int) -> str:
 
 
 def _own_words(breaker: BreakerState, now_ms: int) -> str:
-    ends = f"; ends {moments.until(breaker.mode_until_ms, UTC, now_ms)}" if breaker.mode_until_ms else ""
+    ends = f"; until {moments.clock(moments.at_ms(breaker.mode_until_ms), UTC)}" if breaker.mode_until_ms else ""
     if breaker.state == "forced_open":
         return f"Forced open: nothing is sent{ends or '; until it is taken back'}"
     if breaker.state == "disabled":

@@ -28,7 +28,7 @@ def test_force_open_asks_first_then_shows_who_and_why(staff: Client, crm: Crm) -
 
     answer = staff.post(url, {"reason": "they asked us to", "until": "60"}, follow=True).content.decode()
 
-    assert "Forced open: nothing is sent; ends" in answer
+    assert "Forced open: nothing is sent; until 20" in answer
     assert "they asked us to" in answer
     assert "Back to automatic" in answer
     assert 'href="../force-open/"' not in answer
@@ -84,6 +84,10 @@ def _state(state: Any, **more: Any) -> BreakerState:
     ("breaker", "words"),
     [
         (_state("forced_open"), "Forced open: nothing is sent; until it is taken back"),
+        (
+            _state("disabled", mode_until_ms=60_000),
+            "Disabled: requests pass whatever the CRM answers; until 1970-01-01 00:01",
+        ),
         (_state("disabled"), "Disabled: requests pass whatever the CRM answers"),
         (_state("metrics_only"), "Only counting: requests pass; it would have opened not once"),
         (
