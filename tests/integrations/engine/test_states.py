@@ -179,6 +179,12 @@ def check(before: World, after: World) -> None:
         assert after.people > before.people, "a terminal state moved by itself"
     if after.row.state == "succeeded":
         assert after.there == 1, f"succeeded without effect\n{before}\n{after}"
+    for was, now in zip(before.workers, after.workers, strict=True):
+        if now.phase == "flying" and was.phase != "flying":
+            row = before.row
+            assert row.state == "leased", "sent without a lease"
+            assert (row.token, before.lease_ok) == (now.token, True), "sent without a lease of its own that still runs"
+            assert row.in_doubt, "sent before it was committed"
     holders = [w for w in after.workers if w.phase != "idle" and w.token == after.row.token]
     assert len(holders) <= 1
     assert (
@@ -202,6 +208,13 @@ def test_the_search_would_notice_a_missing_look_first(monkeypatch: pytest.Monkey
     """The search is an oracle only if breaking the rule breaks it."""
     monkeypatch.setattr(states, "must_look_first", lambda row: False)
     with pytest.raises(AssertionError, match="doubled effect"):
+        explore()
+
+
+def test_the_search_would_notice_a_send_that_was_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not on record before the bytes leave is sent again."""
+    monkeypatch.setattr(states, "mark_sent", lambda row, token, now_ms: row)
+    with pytest.raises(AssertionError, match="sent before it was committed"):
         explore()
 
 
