@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
 
-from integrations.gate import GateAway, Outcome, Reason, Refusal
+from integrations.gate import GateAway, Learned, Outcome, Reason, Refusal
 from integrations.providers.errors import retry_after
 from integrations.transport import (
     DirectWire,
@@ -284,6 +284,19 @@ def test_a_429_is_reported_with_its_retry_after(http: httpx.Client, gate: Script
     answering(peer, "429 Too Many Requests", b"{}", "Retry-After: 7")
     assert read(http).status_code == 429
     assert gate.log == ["admit", (Outcome.RATE_LIMITED, 7.0)]
+
+
+def test_a_report_tells_how_long_it_took_and_what_the_answer_says_of_limits(gate: ScriptedGate, peer: Peer) -> None:
+    def learned(headers: Mapping[str, str]) -> list[Learned]:
+        return [Learned("burst", remaining=int(headers["X-Left"]))]
+
+    answering(peer, "200 OK", b"{}", "X-Left: 7")
+    wire = DirectWire(connections=1, ssl_context=httpx.create_ssl_context(trust_env=False))
+    transport = GuardedTransport(wire, gate, SCOPE, deadline_s=5, retry_after=retry_after, learned=learned)
+    with httpx.Client(base_url=peer.url, transport=transport) as client:
+        read(client)
+    assert gate.learned == [Learned("burst", remaining=7)]
+    assert [took is not None and 0 <= took < 5_000 for took in gate.took] == [True]
 
 
 def test_a_lost_answer_is_reported_as_failure_and_leaves_doubt(
