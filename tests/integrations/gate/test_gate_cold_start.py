@@ -375,3 +375,12 @@ def test_a_failing_memory_admits_nothing(gate: Gate, monkeypatch: pytest.MonkeyP
         with pytest.raises(LookupError):
             gate.admit(scope)
     assert gate.look(scope).used == {"burst": 0, "daily": 0}
+
+
+def test_calls_that_were_counted_elsewhere_begin_a_new_epoch(gate: Gate) -> None:
+    scope = Scope("crm:renewed", (BURST,))
+    assert isinstance(gate.admit(scope), Permit)
+    gate.ping()
+    assert isinstance(gate.admit(scope), Permit), "being asked whether it answers changes nothing"
+    gate.begin_epoch()
+    _cold(gate, scope)
