@@ -24,6 +24,7 @@ def window(site: Site, operations: int = WINDOW_OPERATIONS) -> dict[str, Any]:
     """So many operations of one request each against 100 in 10 s: no 429, and hardly slower than the limit allows."""
     account = _account(site, "loc_window")
     _stops(account, operations)
+    time.sleep(WINDOW_S + 1)  # what linked the buyer has left the window
     worker = site.fork(lambda: work(threads=8), "worker")
     arrived = _await(site, "loc_window", operations)
     site.end(worker)
