@@ -10,7 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from integrations.engine.clock import db_now
 from integrations.engine.kinds import GIVEN
 from integrations.engine.verdict import VERDICTS, Fact
-from integrations.models import Feedback, Operation, State, Tour, TourStop
+from integrations.models import AgentUser, Feedback, Operation, State, Tour, TourStop
 from integrations.tasks import ring_after_commit
 
 REASON = VERDICTS[Fact.AGENT_UNMAPPED].reason
@@ -38,16 +38,21 @@ def release(tours: QuerySet[Tour] | Iterable[Tour] | None = None, *, connection_
     return waiting.update(due_ms=db_now())
 
 
-def held_up(connection_id: int) -> Counter[int]:
-    """How many operations of each agent wait for the agent's user there. Two queries."""
+def held_up(connection_id: int, *, unmapped_only: bool = False) -> Counter[int]:
+    """How many operations of each agent wait for the agent's user there. One query.
+
+    `unmapped_only`: without those of agents who have a user by now, and whose operations go on when they are next due.
+    """
     waiting = Operation.objects.filter(connection_id=connection_id, state=State.WAITING, reason=REASON, kind__in=GIVEN)
     stops = TourStop.objects.filter(pk__in=waiting.filter(entity_type="stop").values("entity_id"))
     answers = Feedback.objects.filter(pk__in=waiting.filter(entity_type="feedback").values("entity_id"))
+    if unmapped_only:
+        mapped = AgentUser.objects.filter(connection_id=connection_id).values("agent_id")
+        stops = stops.exclude(tour__agent__in=mapped)
+        answers = answers.exclude(stop__tour__agent__in=mapped)
+    of_stops = stops.order_by().values_list("tour__agent").annotate(Count("pk"))
+    of_answers = answers.order_by().values_list("stop__tour__agent").annotate(Count("pk"))
     found: Counter[int] = Counter()
-    for rows in (
-        stops.order_by().values_list("tour__agent").annotate(Count("pk")),
-        answers.order_by().values_list("stop__tour__agent").annotate(Count("pk")),
-    ):
-        for agent_id, number in rows:
-            found[agent_id] += number
+    for agent_id, number in of_stops.union(of_answers, all=True):
+        found[agent_id] += number
     return found
