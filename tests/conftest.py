@@ -10,22 +10,26 @@ from typing import Any
 
 import pytest
 
-from integrations import reach
 from integrations.models import Connection
 from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_rollout_connection
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts the whole product goes first: at the end one process would wait for the other's long file."""
-    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+    """Which files go first, as processes take whole files in this order.
+
+    What starts the whole product: at the end one process would wait for the other's long file. Last, what empties the
+    database after it: also of what migrations put there.
+    """
+    emptying = {item.path for item in items if _empties(item)}
+    items.sort(key=lambda item: (item.get_closest_marker("stack") is None, item.path in emptying))
 
 
-@pytest.fixture(autouse=True)
-def _redis_unknown() -> None:
-    """No test inherits what another met: whether Redis answers is an opinion of the process."""
-    reach.redis.answered()
+def _empties(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return "transactional_db" in getattr(item, "fixturenames", ()) or bool(marker and marker.kwargs.get("transaction"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,13 @@ import pytest
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from integrations import tasks
+from integrations import reach, tasks
+
+
+@pytest.fixture(autouse=True)
+def _nobody_asked_redis_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test here says of Redis is not what the next file's tests hear."""
+    monkeypatch.setattr(reach, "redis", reach.Reach())
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def test_after_a_failure_it_keeps_quiet_for_a_while(rung: list[int], monkeypatch
     bell = tasks.Doorbell()
     now = [100.0]
     monkeypatch.setattr(tasks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(reach, "redis", reach.Reach(lambda: now[0]))
     with monkeypatch.context() as broken:
         broken.setattr(tasks.drain, "apply_async", fail(OperationalError("away")))
         bell.ring(7)

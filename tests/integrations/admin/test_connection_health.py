@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from integrations.admin import connection_health
@@ -16,6 +17,7 @@ from integrations.models import AuditEvent, Connection, Operation
 from integrations.operations import connections
 from tests.crm import Crm, make_tour
 from tests.factories import ConnectionFactory, OperationFactory
+from tests.integrations.admin.browsing import and_the_clock, page
 
 START = datetime(2027, 9, 14, 21, 0, tzinfo=UTC)
 
@@ -117,3 +119,14 @@ def test_what_waits_says_when_its_turn_is_expected(crm: Crm) -> None:
 
     assert line.next_time.startswith("now; expected ~")
     assert line.next_time.endswith("after about 2 others")
+
+
+def test_the_page_costs_at_most_fifteen_queries_however_much_waits(
+    staff: Client, crm: Crm, django_assert_max_num_queries: Any
+) -> None:
+    for stop in make_tour(START, stops=3).stops.all():
+        OperationFactory(connection=crm.connection, entity_id=stop.pk, state="waiting", reason="agent_unmapped")
+    for number in range(10):
+        OperationFactory(connection=crm.connection, entity_type="contact", entity_id=number, kind="contact.link")
+    with django_assert_max_num_queries(and_the_clock(15)):
+        page(staff, "connection_change", crm.connection.pk)

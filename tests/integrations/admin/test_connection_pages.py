@@ -15,7 +15,7 @@ from integrations import gateway
 from integrations.engine.clock import db_now
 from integrations.models import AuditEvent, Connection, Operation, Tour
 from tests.factories import AgentFactory, ConnectionFactory, OfficeFactory, OperationFactory
-from tests.integrations.admin.browsing import and_the_clock, messages_of, page
+from tests.integrations.admin.browsing import messages_of, page
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -248,17 +248,6 @@ def test_the_lists_query_count_does_not_grow(
         OperationFactory(connection=ConnectionFactory(scope="office", office=OfficeFactory()))
     with django_assert_max_num_queries(6):
         page(staff, "connection_changelist")
-
-
-def test_its_page_costs_at_most_fifteen_queries_however_much_waits(
-    staff: Client, crm_row: Connection, tour: Tour, django_assert_max_num_queries: Any
-) -> None:
-    for stop in tour.stops.all():
-        OperationFactory(connection=crm_row, entity_id=stop.pk, state="waiting", reason="agent_unmapped")
-    for number in range(10):
-        OperationFactory(connection=crm_row, entity_type="contact", entity_id=number, kind="contact.link")
-    with django_assert_max_num_queries(and_the_clock(15)):
-        page(staff, "connection_change", crm_row.pk)
 
 
 # --- verbs ----------------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ ROWS: dict[str, tuple[Cell, HolderFacts, tuple[Tone, str, str]]] = {
     "Redis is away": (
         with_operation(),
         HolderFacts(gate_mode="away"),
-        (Tone.WAITS, "Waits", "Redis cannot be reached, so nothing may be sent."),
+        (Tone.WAITS, "Waits", "Redis cannot be reached, so no more than a trickle is sent."),
     ),
     "a cold start": (
         with_operation(),

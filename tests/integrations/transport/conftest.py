@@ -142,3 +142,18 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def gate() -> ScriptedGate:
     return ScriptedGate()
+
+
+class Clock:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

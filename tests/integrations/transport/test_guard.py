@@ -21,22 +21,7 @@ from integrations.transport import (
     counting,
     within,
 )
-from tests.integrations.transport.conftest import CLOSED, SCOPE, Peer, ScriptedGate
-
-
-class Clock:
-    """Monotonic seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.integrations.transport.conftest import CLOSED, SCOPE, Clock, Peer, ScriptedGate
 
 
 @pytest.fixture
