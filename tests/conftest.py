@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from integrations import reach
 from integrations.models import Connection
 from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_rollout_connection
 from tests.redis_server import RedisServer
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _empties(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
     return "transactional_db" in getattr(item, "fixturenames", ()) or bool(marker and marker.kwargs.get("transaction"))
+
+
+@pytest.fixture(autouse=True)
+def _redis_is_worth_asking() -> None:
+    """What the test before found of Redis says nothing of this one's."""
+    reach.redis.answered()
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,6 @@ from kombu.exceptions import OperationalError
 from integrations import reach, tasks
 
 
-@pytest.fixture(autouse=True)
-def _nobody_asked_redis_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test here says of Redis is not what the next file's tests hear."""
-    monkeypatch.setattr(reach, "redis", reach.Reach())
-
-
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What the broker was given. Only the publish is replaced: tests have no broker."""
