@@ -26,7 +26,8 @@ from tests.factories import ExternalRefFactory, OperationFactory
 
 WHO = Who("ada", "command")
 NOW = datetime.now(UTC)
-SINCE, UNTIL = NOW - timedelta(hours=6), NOW + timedelta(minutes=10)
+# NOW is when this file was read, which in a long run is minutes before its tests.
+SINCE, UNTIL = NOW - timedelta(hours=6), NOW + timedelta(hours=6)
 
 
 def command(*arguments: str) -> str:
