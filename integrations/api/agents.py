@@ -126,7 +126,7 @@ class _Kept(ListModelMixin, Endpoint):
 
     def save(self, data: dict[str, Any], **which: Any) -> Any:
         """The verb."""
-        raise NotImplementedError
+        raise NotImplementedError  # agents and offices have their own
 
     def saved(self, data: dict[str, Any], status: int, **which: Any) -> Response:
         """What the verb made of a body."""

@@ -99,11 +99,11 @@ class TourPresses(Endpoint):
 
     def told(self, tour_id: int, status: int = 200) -> Response:
         """The tour as it is now."""
-        raise NotImplementedError
+        raise NotImplementedError  # the endpoint of tours, which this is mixed into, has it
 
     def stored(self, tour_id: int) -> Tour:
         """The tour with all that is shown of it."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
     def guarded(self, tour_id: int, act: Callable[[], Any]) -> Any:
         """`act` on the tour as the caller saw it, if they say so. Raises 404, 412."""
