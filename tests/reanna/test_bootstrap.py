@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -57,6 +59,19 @@ def bootstrap(root: Path, *arguments: str, **environ: str) -> subprocess.Complet
         text=True,
         timeout=120,
     )
+
+
+def wheel(folder: Path, name: str, version: str, *metadata: str) -> str:
+    """Write an empty wheel and return its line of a lock."""
+    info = f"{name}-{version}.dist-info"
+    head = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *metadata]
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{info}/METADATA", "\n".join(head) + "\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def has_package(root: Path) -> bool:
@@ -170,6 +185,20 @@ def test_a_wrong_hash_stops_with_pips_last_lines_and_leaves_no_stamp(checkout: P
     assert "Check the network and PIP_INDEX_URL, then start again." in result.stderr
     assert not (checkout / ".venv/.reanna-stamp.json").exists()
     assert not has_package(checkout)
+
+
+def test_a_newer_release_of_what_another_asks_for_with_an_extra_changes_nothing(checkout: Path, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    asked = wheel(wheels, "asked", "1.0", "Provides-Extra: more")
+    asks = wheel(wheels, "asks", "1.0", "Requires-Dist: asked[more]>=1.0")
+    wheel(wheels, "asked", "1.1", "Provides-Extra: more")
+    (checkout / "requirements/base.lock").write_text(asked + asks)
+
+    result = bootstrap(checkout, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
+
+    assert result.returncode == 0, result.stderr
+    found = sorted(path.name for path in checkout.glob(".venv/lib/*/site-packages/ask*.dist-info"))
+    assert found == ["asked-1.0.dist-info", "asks-1.0.dist-info"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as another user")
