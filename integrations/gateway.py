@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import httpx
@@ -20,7 +20,9 @@ from integrations.providers import registry
 from integrations.providers.accounts import ProviderAccount
 from integrations.providers.auth import CredentialStore, OAuth2, sign_in
 from integrations.providers.base import Exchange, Kind, LookupStore, Manifest, ProviderUser
-from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain, retry_after
+from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain
+from integrations.providers.limit_headers import learned
+from integrations.providers.retry_after import retry_after
 from integrations.transport import (
     Admitting,
     DirectWire,
@@ -112,6 +114,7 @@ class Link:
                 self.scope,
                 deadline_s=settings.total_deadline_s,
                 retry_after=retry_after,
+                learned=partial(learned, self.manifest.limit_headers, self.scope.windows),
             ),
             # The transport's deadline bounds all the rest.
             timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),

@@ -132,7 +132,8 @@ class Gate:
         ``retry_after_s`` matters for RATE_LIMITED only: clamped to 1 s .. 1 h, missing = the shortest window.
         ``delay_ms``: from the start of asking to the first byte; a long one widens the guard for all.
         ``took_ms``: from the first byte to the answer's last. ``learned``: what the answer said of the provider's
-        windows; it lowers limits and raises our use at once, never the other way, until the window begins anew.
+        windows. It lowers limits and raises our use for all at once, never the other way; a limit lowered by mistake is
+        back with the next answer that says more, all of it when the window begins anew, at the latest after an hour.
         A second report of the same permit moves nothing. Raises GateAway.
         """
         plan = plan_for(self._prefix, permit.scope)

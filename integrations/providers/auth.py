@@ -22,7 +22,8 @@ from jwt.algorithms import HMACAlgorithm
 
 from integrations import failpoints
 
-from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, retry_after, words_of
+from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, words_of
+from .retry_after import retry_after
 from .sign_in import JwtSignIn, OAuthSignIn, SignIn
 
 BUSY_RETRY_S = 1.0

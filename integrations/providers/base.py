@@ -17,6 +17,7 @@ import httpx
 from integrations.gate import BreakerPolicy, Window
 
 from .accounts import AccountList
+from .limit_headers import Dialect
 from .sign_in import SignIn
 
 Json = Any  # a JSON value; typed where it is built, not where it is carried
@@ -352,7 +353,8 @@ class ProviderUser:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A provider as data. `limits_source` is where the vendor says so.
+    """A provider as data. `limits_source` is where the vendor says so; `limit_headers`: how its answers tell of them, a
+    word of `limit_headers.DIALECTS` (None: they do not, or only by 429 and Retry-After).
 
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
     wider than the account (None: the account). `upstream`: which system a broker of several passes requests on to, as
@@ -372,6 +374,7 @@ class Manifest:
     account_key: Callable[[Mapping[str, str]], str]
     limit_key: Callable[[Mapping[str, str]], str] | None = None
     upstream: Callable[[Mapping[str, str]], str] | None = None
+    limit_headers: Dialect | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     config_headers: Mapping[str, str] = field(default_factory=dict)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)

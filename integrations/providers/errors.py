@@ -17,13 +17,11 @@ Which error becomes which state of an operation is one table: `engine/verdict.py
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from .plain import undirected
+from .retry_after import retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -88,26 +86,6 @@ class Gone(Rejected):
 
 class Uncertain(ProviderError):
     advice = "Nothing to do: the provider is asked whether it arrived before anything is sent again."
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds of a `Retry-After` header (RFC 9110 §10.2.3: seconds or an HTTP date).
-
-    Clamped to 1 s … 1 h; None when absent or malformed.
-    """
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(min(max(int(value[:9]), 1), 3600))
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    seconds = (at - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 1.0), 3600.0)
 
 
 def body_of(response: httpx.Response) -> object:

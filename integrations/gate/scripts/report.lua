@@ -170,23 +170,26 @@ local function raise_use(w, missing, leaves)
   ask('PEXPIRE', w.key, lifetime(w, p))
 end
 
--- Downwards at once and for all; never above our own limit; forgotten when the provider's window begins anew.
+-- Downwards at once and for all; never above our own limit. Forgotten again: what a window allows when a newer answer
+-- says otherwise, all of it when the provider's window begins anew, and within the hour: one wrong figure must not stop
+-- a day, in which no answer would come that could correct it.
 local function learn()
   local known = s.learned and learned_of(s, now) or {}
-  local lower = false
+  local counted = math.min(now, admitted + p.cap)  -- the provider had counted by then what it tells of
   for place, limit, left, resets in string.gmatch(learned, '(%d+) (%S+) (%S+) ([^%s,]+)') do
     local w = p.windows[tonumber(place)]
-    limit, left = tonumber(limit), tonumber(left)
-    local leaves = now + (tonumber(resets) or w.span)
-    if limit and limit < w.limit then
-      known[w.key] = { limit, leaves }
-      lower = true
-    end
+    limit, left, resets = tonumber(limit), tonumber(left), tonumber(resets)
+    if limit then known[w.key] = limit < w.limit and { limit, now + math.min(resets or w.span, HOUR) } or nil end
     local allows = math.min(w.limit, limit or w.limit)
-    local missing = left and allows - left - in_use(w, now) or 0
+    local leaves = math.min(resets and now + resets or counted + w.span, now + HOUR)
+    local missing = left and leaves > now and allows - left - in_use(w, now) or 0
     if missing > 0 then raise_use(w, missing, leaves) end
   end
-  if lower then ask('HSET', KEYS[2], 'learned', cjson.encode(known)) end
+  if next(known) then
+    ask('HSET', KEYS[2], 'learned', cjson.encode(known))
+  elseif s.learned then
+    ask('HDEL', KEYS[2], 'learned')
+  end
 end
 
 if learned ~= '' then

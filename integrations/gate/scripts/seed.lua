@@ -67,6 +67,7 @@ end
 local c = circuit_of(s.circuit)
 if fresh then
   ask('DEL', KEYS[3])
+  ask('HDEL', KEYS[2], 'learned')
   local told = seed.circuit
   if told and (told.generation > c.generation or not s.epoch) then
     c.name, c.failures, c.generation = told.state, told.failures, told.generation

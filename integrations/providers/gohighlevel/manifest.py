@@ -29,6 +29,7 @@ MANIFEST = Manifest(
     sign_in=OAuthSignIn("/oauth/token", {"user_type": "Location"}),
     limits=(Window("burst", 100, 10), Window("daily", 200_000, 86_400)),
     limits_source="https://github.com/GoHighLevel/highlevel-api-docs/tree/main/docs/oauth",
+    limit_headers="gohighlevel",
     fields=(
         ConfigField("location_id", "Location ID", "Settings → Business Profile."),
         ConfigField("calendar_id", "Calendar ID", "The calendar showings are put in."),

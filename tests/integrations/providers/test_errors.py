@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import httpx
 import pytest
 
 from integrations.providers import errors
-
-NOW = datetime(2026, 9, 14, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        (" 7 ", 7.0),
-        ("0", 1.0),
-        ("86400", 3600.0),
-        ("99999999999999999999", 3600.0),
-        ("Mon, 14 Sep 2026 12:00:30 GMT", 30.0),
-        ("Mon, 14 Sep 2026 11:00:00 GMT", 1.0),
-        ("Tue, 15 Sep 2026 12:00:00 GMT", 3600.0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("٧", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date_from_one_second_to_an_hour(value: str, seconds: float | None) -> None:
-    assert errors.retry_after({"retry-after": value}, NOW) == seconds
-
-
-def test_retry_after_absent_is_none() -> None:
-    assert errors.retry_after({}, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from integrations.gate import GateAway, Learned, Outcome, Reason, Refusal
-from integrations.providers.errors import retry_after
+from integrations.providers.retry_after import retry_after
 from integrations.transport import (
     DirectWire,
     GateUnreachable,
