@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from . import legs, locks
 from .legs import Result, Run, say
 
-ALL_LEGS = ("lint", "sqlite", "postgres")
+ALL_LEGS = ("lint", "sqlite", "postgres", "stack")
 MODULES = {"bench": "tests.bench", "chaos": "tests.chaos"}
 """Commands that are programs beside the tests, and where."""
 
@@ -71,10 +72,13 @@ def test(arguments: list[str]) -> int:
     measure = not rest and {"sqlite", "postgres"} <= set(chosen)
     with tempfile.TemporaryDirectory(prefix="reanna-test-") as temporary:
         whole = Run(Path(temporary), strict=strict, measure=measure, arguments=rest)
-        works = {"lint": legs.lint, "sqlite": legs.sqlite, "postgres": legs.postgres}
-        for name in ALL_LEGS:
-            if name in chosen:
-                whole.leg(name, works[name])
+        works = {"lint": legs.lint, "sqlite": legs.sqlite, "postgres": legs.postgres, "stack": legs.stack}
+        with ExitStack() as beside:
+            if "stack" in chosen and len(chosen) > 1:
+                beside.enter_context(whole.beside("stack", works.pop("stack")))
+            for name, work in works.items():
+                if name in chosen:
+                    whole.leg(name, work)
         if measure:
             whole.leg("coverage", legs.coverage)
     not_asked = [name for name in ALL_LEGS if name not in chosen]
@@ -84,8 +88,9 @@ def test(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog="manage.py test",
-        description="Lint, then the suite on SQLite and on PostgreSQL, then coverage. Other arguments go to pytest "
-        "and make it one quick run on SQLite: manage.py test tests/integrations/gate -k window",
+        description="Lint, the suite on SQLite and on PostgreSQL, beside them what starts the whole product, then "
+        "coverage. Other arguments go to pytest and make it one quick run on SQLite: "
+        "manage.py test tests/integrations/gate -k window",
         allow_abbrev=False,
     )
     parser.add_argument("--leg", choices=ALL_LEGS, action="append", help="run this leg only (may be repeated)")

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from . import cluster, locks
 
@@ -57,6 +59,8 @@ class Run:
     measure: bool
     arguments: Sequence[str] = ()
     results: list[Result] = field(default_factory=list)
+    output: IO[bytes] | None = None
+    """Where pytest's words go; to the terminal without."""
 
     def environ(self, **more: str) -> dict[str, str]:
         """Variables for a leg: this shell's, less what belongs to an installation."""
@@ -67,6 +71,16 @@ class Run:
         """Run one leg loudly and keep what it came to."""
         say(f"\n=== {name} ===")
         self.results.append(work(self))
+
+    @contextmanager
+    def beside(self, name: str, work: Callable[[Run], Result]) -> Iterator[None]:
+        """Run one leg, which mostly waits, while others run; what it said is shown after them."""
+        said = self.temporary / f"{name}.out"
+        with said.open("wb") as output, ThreadPoolExecutor(1) as pool:
+            ending = pool.submit(work, replace(self, output=output))
+            yield
+            self.results.append(ending.result())
+        say(f"\n=== {name} ===\n{said.read_text(errors='replace')}")
 
 
 def say(text: str) -> None:
@@ -116,8 +130,13 @@ def _stale_locks() -> tuple[list[str], bool]:
 
 
 def sqlite(run: Run) -> Result:
-    """The whole suite on SQLite with a real Redis."""
-    return _pytest(run, "sqlite", list(run.arguments) or ["tests"], run.environ())
+    """The suite on SQLite with a real Redis, without what starts the whole product."""
+    return _pytest(run, "sqlite", list(run.arguments) or ["-m", "not stack", "tests"], run.environ())
+
+
+def stack(run: Run) -> Result:
+    """What starts the whole product as a person would (on SQLite)."""
+    return _pytest(run, "stack", list(run.arguments) or ["-m", "stack", "tests"], run.environ())
 
 
 def postgres(run: Run) -> Result:
@@ -158,6 +177,8 @@ def _pytest(run: Run, leg: str, arguments: list[str], environ: dict[str, str]) -
         cwd=ROOT,
         env=environ,
         stdin=subprocess.DEVNULL,
+        stdout=run.output,
+        stderr=run.output,
     ).returncode
     seconds = time.monotonic() - began
     passed, failed, skipped = _counts(report)

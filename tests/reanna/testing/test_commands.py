@@ -61,6 +61,21 @@ def test_the_suite_is_not_led_by_the_persons_shell(tmp_path: Path, monkeypatch: 
     assert environ["DJANGO_SETTINGS_MODULE"] == "reanna.settings.test"
 
 
+def test_a_leg_beside_others_is_told_after_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = legs.Run(tmp_path, strict=False, measure=False)
+
+    def slow(its: legs.Run) -> Result:
+        assert its.output is not None
+        its.output.write(b"what pytest says\n")
+        return OK
+
+    with run.beside("stack", slow):
+        run.leg("lint", lambda _run: FAILED)
+
+    assert run.results == [FAILED, OK]
+    assert capfd.readouterr().out == "\n=== lint ===\n\n=== stack ===\nwhat pytest says\n\n"
+
+
 @pytest.mark.skipif(cluster.programs() is None, reason="PostgreSQL is not installed")
 def test_the_temporary_server_takes_a_connection_and_leaves_nothing() -> None:
     import psycopg
