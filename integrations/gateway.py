@@ -52,7 +52,10 @@ _STOPPED = frozenset({Reason.CIRCUIT_OPEN, Reason.HOST_OPEN, Reason.FORCED_OPEN}
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFacts:
-    """What it takes to talk for one connection; secrets come from the store. `secrets_version` tells old from new."""
+    """What it takes to talk for one connection; secrets come from the store. `secrets_version` tells old from new.
+
+    `sign_in_url`: where tokens are renewed, when that is elsewhere than `base_url`.
+    """
 
     id: int
     provider: str
@@ -61,6 +64,7 @@ class ConnectionFacts:
     limit_overrides: Mapping[str, Any]
     secrets_version: int
     base_url: str
+    sign_in_url: str = ""
 
 
 class LinkSettings(Protocol):
@@ -121,7 +125,8 @@ class Link:
             follow_redirects=False,
             trust_env=False,
         )
-        self.http.auth = sign_in(self.manifest.sign_in, facts.provider, facts.config, store, self.http)
+        way = (self.manifest.sign_in, facts.provider, facts.config, store, self.http)
+        self.http.auth = sign_in(*way, base_url=facts.sign_in_url)
 
     def kind(self, name: str) -> Kind:
         """The adapter of one kind of operation. Raises UnknownKindError."""
@@ -265,7 +270,7 @@ def scope_of(
     manifest = registry.manifest(provider)
     shared = manifest.limit_key(config) if manifest.limit_key else account_key
     host = _host(manifest, config, base_url)
-    return Scope(f"{provider}:{shared}", limits_of(manifest, overrides), manifest.breaker, host)
+    return Scope(f"{provider}:{shared}", limits_of(manifest, overrides, config), manifest.breaker, host)
 
 
 def _host(manifest: Manifest, config: Mapping[str, str], base_url: str) -> str:
@@ -276,8 +281,10 @@ def _host(manifest: Manifest, config: Mapping[str, str], base_url: str) -> str:
     return f"{manifest.slug}:{url.host}:{port}{behind}"
 
 
-def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window, ...]:
-    """The vendor's windows, lowered where the connection says so.
+def limits_of(
+    manifest: Manifest, overrides: Mapping[str, Any], config: Mapping[str, str] | None = None
+) -> tuple[Window, ...]:
+    """The vendor's windows as it allows them to a connection with this config, lowered where the connection says so.
 
     Raises ValueError, naming the limit, for one that does not exist, is no whole number ≥ 1, or is above the vendor's.
     """
@@ -289,7 +296,10 @@ def limits_of(manifest: Manifest, overrides: Mapping[str, Any]) -> tuple[Window,
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= window.limit:
             raise ValueError(f"the limit {name!r} must be a whole number from 1 to {window.limit}, not {limit!r}")
         windows[name] = replace(window, limit=limit)
-    return tuple(windows.values())
+    allowed = manifest.limits_for(config or {}) if manifest.limits_for else {}
+    return tuple(
+        replace(window, limit=min(window.limit, allowed.get(window.name, window.limit))) for window in windows.values()
+    )
 
 
 @cache
@@ -300,7 +310,8 @@ def _ssl_context() -> ssl.SSLContext:
 def _key(facts: ConnectionFacts, gate: Admitting, settings: LinkSettings) -> str:
     """A digest of everything a link is built from, but the secrets."""
     parts = [
-        facts.provider, facts.account_key, dict(facts.config), dict(facts.limit_overrides), facts.base_url, id(gate),
+        facts.provider, facts.account_key, dict(facts.config), dict(facts.limit_overrides), facts.base_url,
+        facts.sign_in_url, id(gate),
         settings.connect_timeout_s, settings.total_deadline_s, settings.worker_threads,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

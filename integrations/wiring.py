@@ -23,6 +23,7 @@ from integrations.gate import BreakerState, Gate, Scope, Seed, connect
 from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
 from integrations.providers import registry
 from integrations.providers.auth import Credentials, CredentialStore
+from integrations.providers.sign_in import OAuthSignIn
 from integrations.trickle import FallbackGate
 
 SHORT_WINDOW_S = 60
@@ -40,6 +41,7 @@ def link(connection: Connection) -> gateway.Link:
         limit_overrides=connection.limit_overrides,
         secrets_version=connection.secrets_version,
         base_url=settings.base_urls[connection.provider],
+        sign_in_url=_sign_in_url(connection.provider),
     )
     credentials, lookups = DatabaseCredentialStore(connection.pk), DatabaseLookups(connection.pk)
     return gateway.open_connection(facts, credentials, gate(), settings, lookups)
@@ -73,12 +75,20 @@ def trial(
         limit_overrides=limits,
         secrets_version=1,
         base_url=settings.base_urls[provider],
+        sign_in_url=_sign_in_url(provider),
     )
     link = gateway.Link(facts, store, gate(), settings)
     try:
         yield link
     finally:
         link.retire()
+
+
+def _sign_in_url(provider: str) -> str:
+    """Where the provider's tokens are renewed; empty: where the rest is."""
+    way = registry.manifest(provider).sign_in
+    named = way.base_url if isinstance(way, OAuthSignIn) else ""
+    return conf.current().base_urls[named] if named else ""
 
 
 def gate() -> FallbackGate:

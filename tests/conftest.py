@@ -13,7 +13,7 @@ import pytest
 from integrations import reach
 from integrations.models import Connection
 from reanna.testing import legs
-from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_rollout_connection
+from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_lofty_connection, make_rollout_connection
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -72,6 +72,7 @@ def world(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, se
     sandbox_server.reset(accounts=True)
     sandbox_server.clear_faults()
     sandbox_server.account()
+    sandbox_server.lofty()
     sandbox_server.rollout()
     settings.REDIS_URL = redis_server.url
     settings.REANNA_BASE_URLS = base_urls(sandbox_server)
@@ -88,6 +89,14 @@ def crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
 
 
 @pytest.fixture
+def lofty_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
+    """A connected, empty Lofty."""
+    link = Crm(world, redis_server, make_lofty_connection())
+    yield link
+    link.close()
+
+
+@pytest.fixture
 def rollout_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
     """A connected, empty CRM behind Rollout."""
     link = Crm(world, redis_server, make_rollout_connection())
@@ -95,10 +104,14 @@ def rollout_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm
     link.close()
 
 
-@pytest.fixture(params=["gohighlevel", "rollout"])
+CRMS = {"gohighlevel": "crm", "rollout": "rollout_crm"}
+"""The fixture of each provider's CRM."""
+
+
+@pytest.fixture(params=CRMS)
 def each_crm(request: pytest.FixtureRequest, world: SandboxServer) -> Crm:
     """One after the other."""
-    found: Crm = request.getfixturevalue("crm" if request.param == "gohighlevel" else "rollout_crm")
+    found: Crm = request.getfixturevalue(CRMS[request.param])
     return found
 
 

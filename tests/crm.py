@@ -1,4 +1,4 @@
-"""A brokerage with one connected CRM, GoHighLevel or Rollout, as the engine's tests use it."""
+"""A brokerage with one connected CRM, as the engine's tests use it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from integrations.engine import outbound, process
 from integrations.engine.context import Engine
 from integrations.models import Agent, Connection, Contact, ExternalRef, GateMode, Operation, Tour, TourStop
 from integrations.operations import planning
+from tests.lofty_client import LoftyCrm
 from tests.redis_server import RedisServer
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import (
     ACCOUNT,
     CALENDAR,
+    LOFTY_ACCOUNT,
+    LOFTY_KEY,
     ROLLOUT_CLIENT,
     ROLLOUT_CONSUMER,
     ROLLOUT_CREDENTIAL,
@@ -28,6 +31,7 @@ from tests.sandbox_server import (
     SandboxServer,
 )
 
+LOFTY_CONFIG = {"account_email": LOFTY_ACCOUNT, "app_mode": "production"}
 ROLLOUT_CONFIG = {"client_id": ROLLOUT_CLIENT, "consumer": ROLLOUT_CONSUMER, "credential_id": ROLLOUT_CREDENTIAL}
 
 _numbers = itertools.count(1)
@@ -53,6 +57,16 @@ def make_connection(**values: Any) -> Connection:
     return Connection.objects.create(**fields)
 
 
+def make_lofty_connection(**config: str) -> Connection:
+    """The sandbox's Lofty user, connected for the whole brokerage; `config` says more."""
+    return make_connection(
+        provider="lofty",
+        account_key=LOFTY_ACCOUNT,
+        config={**LOFTY_CONFIG, **config},
+        secrets={"token": LOFTY_KEY},
+    )
+
+
 def make_rollout_connection(**config: str) -> Connection:
     """The sandbox's Rollout credential, connected for the whole brokerage; `config` names another."""
     account = {**ROLLOUT_CONFIG, **config}
@@ -66,7 +80,12 @@ def make_rollout_connection(**config: str) -> Connection:
 
 def base_urls(sandbox: SandboxServer) -> dict[str, str]:
     """Where the sandbox plays each vendor."""
-    return {"gohighlevel": sandbox.url, "rollout": f"{sandbox.url}/rollout/api"}
+    return {
+        "gohighlevel": sandbox.url,
+        "lofty": f"{sandbox.url}/lofty",
+        "lofty_sign_in": f"{sandbox.url}/lofty/api/user-web",
+        "rollout": f"{sandbox.url}/rollout/api",
+    }
 
 
 def make_tour(starts_at: datetime, *, stops: int = 1, buyer: Contact | None = None, **values: Any) -> Tour:
@@ -159,7 +178,11 @@ class Crm:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """What someone else does in this CRM, under the path as the journal shows it."""
-        if self.connection.provider == "rollout":
+        if self.connection.provider == "lofty":
+            lofty = LoftyCrm(self.sandbox.url)
+            answer = lofty.call(method, path, body)
+            lofty.http.close()
+        elif self.connection.provider == "rollout":
             staff = RolloutCrm(self.sandbox.url)
             answer = staff.call(method, path.removeprefix("/api"), body)
             staff.http.close()

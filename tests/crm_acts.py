@@ -20,6 +20,7 @@ from tests.crm import Crm, base_urls, make_tour, move
 ACTS = ("link", "create", "move", "cancel", "note", "task")
 ALL_ACTS = {
     "gohighlevel": (*ACTS, "fields", "summary"),
+    "lofty": (*ACTS, "fields", "summary"),
     "rollout": (*ACTS, "fields", "summary", "type"),
 }
 KINDS = {
@@ -34,7 +35,10 @@ RESOURCES = {
 SHOWN_AS = {
     ("gohighlevel", "contact_fields"): "contact", ("rollout", "contact_fields"): "tag",
     ("gohighlevel", "summary"): "note", ("rollout", "summary"): "note",
+    ("lofty", "contact_fields"): "tag", ("lofty", "summary"): "note",
 }  # fmt: skip
+# Where a cancelled appointment does not stand any more.
+DELETING = frozenset({"lofty", "rollout"})
 STAFF = Who("olga", "admin")
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 OURS = "REanna-Router"
@@ -49,6 +53,14 @@ WRITES = {
     ("gohighlevel", "task"): ("POST", "^/contacts/[^/]+/tasks$"),
     ("gohighlevel", "fields"): ("PUT", "^/contacts/[^/]+$"),
     ("gohighlevel", "summary"): ("POST", "^/contacts/[^/]+/notes$"),
+    ("lofty", "link"): ("POST", "^/v1.0/leads$"),
+    ("lofty", "create"): ("POST", "^/v2.0/calendar$"),
+    ("lofty", "move"): ("PUT", "^/v2.0/calendar/"),
+    ("lofty", "cancel"): ("DELETE", "^/v2.0/calendar/"),
+    ("lofty", "note"): ("POST", "^/v1.0/notes$"),
+    ("lofty", "task"): ("POST", "^/v2.0/tasks$"),
+    ("lofty", "fields"): ("PUT", "^/v1.0/leads/[^/]+$"),
+    ("lofty", "summary"): ("POST", "^/v1.0/notes$"),
     ("rollout", "fields"): ("POST", "^/api/people/[^/]+/tags/apply$"),
     ("rollout", "summary"): ("POST", "^/api/notes$"),
     ("rollout", "type"): ("POST", "^/api/appointment-types$"),
@@ -81,7 +93,7 @@ class Act:
             # What is told before it.
             self._say(interest_level="interested")
             crm.drain()
-        if act == "cancel" and self.vendor == "rollout":
+        if act == "cancel" and self.vendor in DELETING:
             self.removed = crm.ref(self.stop).external_id
         self.since = 0 if first else crm.requests()[-1]["seq"]
         if begin:
@@ -223,7 +235,7 @@ class Act:
 
     def _wanted_effect(self) -> str:
         if self.act == "cancel":
-            return "delete" if self.vendor == "rollout" else "update"
+            return "delete" if self.vendor in DELETING else "update"
         fields_of_a_record = self.act == "fields" and self.vendor == "gohighlevel"
         return "update" if self.act == "move" or fields_of_a_record else "create"
 
@@ -237,6 +249,6 @@ class Act:
         if self.act == "cancel":
             return body["appointmentStatus"] == "cancelled"
         if self.act == "move":
-            starts = body.get("startTime") or body.get("startsAt")
+            starts = body.get("startTime") or body.get("startsAt") or body.get("startAt")
             return datetime.fromisoformat(starts) == self.stop.appointment_start
         return f"[RR-{self.ref.marker}]" in text

@@ -20,6 +20,11 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDER = "gohighlevel"
 ACCOUNT, TOKEN, CALENDAR = "loc_demo", "pit-demo-token", "cal_demo"
+LOFTY_ACCOUNT, LOFTY_KEY = "ann@brokerage.example", "lofty-demo-key"
+LOFTY_USERS = (
+    {"id": "844510972070138", "name": "Ann Agent", "email": "ann@brokerage.example"},
+    {"id": "844510972070139", "name": "Bob Broker", "email": "bob@brokerage.example"},
+)
 ROLLOUT_CREDENTIAL, ROLLOUT_CONSUMER = "cred_demo", "consumer_demo"
 ROLLOUT_CLIENT, ROLLOUT_SECRET = "rollout-client", "rollout-demo-secret"
 ROLLOUT_USERS = (
@@ -111,6 +116,14 @@ class SandboxServer:
         document = {"provider": provider, "account": account, **settings}
         saved: dict[str, Any] = json.loads(self._call("POST", "/_sandbox/accounts", document))
         return saved
+
+    def lofty(self, account: str = LOFTY_ACCOUNT, **settings: Any) -> dict[str, Any]:
+        """Create or change a Lofty user; the demo one has LOFTY_KEY and LOFTY_USERS, and shows new leads at once.
+
+        Its API is at ``url`` + ``/lofty``, its token endpoint below that at ``/api/user-web``.
+        """
+        demo: dict[str, Any] = {"token": LOFTY_KEY, "users": LOFTY_USERS, "lag_s": 0}
+        return self.account(account, provider="lofty", **((demo if account == LOFTY_ACCOUNT else {}) | settings))
 
     def rollout(self, credential: str = ROLLOUT_CREDENTIAL, **settings: Any) -> dict[str, Any]:
         """Create or change a Rollout credential: ROLLOUT_CLIENT's, of ROLLOUT_CONSUMER; the demo one has users.

@@ -163,6 +163,13 @@ def in_utc(text: str) -> str:
 
 
 def _config(field: ConfigField) -> forms.Field:
+    if field.choices:
+        return forms.ChoiceField(
+            label=f"{field.label} *" if field.required else field.label,
+            required=False,
+            choices=[("", "—"), *field.choices.items()],
+            help_text=format_html("{}", field.help),
+        )
     return forms.CharField(
         label=f"{field.label} *" if field.required else field.label,
         required=False,

@@ -52,7 +52,8 @@ def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
         return Snapshot(_interest(Contact.objects.get(pk=entity_id), connection), needs, stands=not out, left_out=out)
     if entity_type == "contact":
         out = _is_left_out(entity_id, connection)
-        return Snapshot(_contact(Contact.objects.get(pk=entity_id)), {}, stands=not out, left_out=out)
+        buyer = _contact(Contact.objects.get(pk=entity_id), assignee=_shown_by(entity_id, connection))
+        return Snapshot(buyer, {}, stands=not out, left_out=out)
     if entity_type == "connection":
         return Snapshot(AccountFacts(entity_id), {})
     if entity_type == "feedback":
@@ -89,6 +90,15 @@ def _given_to(kind: str, agent: Agent, connection: Connection) -> tuple[str, Age
     return (user, None) if user else ("", agent)
 
 
+def _shown_by(contact_id: int, connection: Connection) -> str:
+    """The CRM's user of the agent of the buyer's newest tour; empty: it gives to nobody, or no such agent has one."""
+    if not connection.assigns:
+        return ""
+    users = AgentUser.objects.filter(connection=connection, agent__tours__buyer=contact_id)
+    newest = users.order_by("-agent__tours__starts_at", "-agent__tours__pk").values_list("external_id", flat=True)
+    return newest.first() or ""
+
+
 def _is_left_out(contact_id: int, connection: Connection) -> bool:
     return LeftOut.objects.filter(connection=connection, entity_type="contact", entity_id=contact_id).exists()
 
@@ -102,7 +112,7 @@ def _place(tour: Tour, connection: Connection, entity_type: str, entity_id: int)
     return _Place(included and not alone, bool(left_out))
 
 
-def _contact(contact: Contact) -> ContactFacts:
+def _contact(contact: Contact, *, assignee: str) -> ContactFacts:
     return ContactFacts(
         id=contact.pk,
         version=contact.version,
@@ -110,6 +120,7 @@ def _contact(contact: Contact) -> ContactFacts:
         last_name=contact.last_name,
         email=contact.email,
         phone=contact.phone,
+        assignee=assignee,
     )
 
 

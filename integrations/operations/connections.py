@@ -265,6 +265,8 @@ class _Cleaned:
                 raise ValidationError("This must be given.")
             return
         if field.name in self._data:
+            if text and field.choices and text not in field.choices:
+                raise ValidationError(f"Choose one of: {', '.join(field.choices)}.")
             config[field.name] = text
         if field.required and not config[field.name]:
             raise ValidationError("This must be given.")

@@ -61,12 +61,13 @@ def renew_at(expires_at: datetime, *, margin: timedelta, random: Callable[[], fl
     return expires_at - margin * (0.5 + 0.5 * random())
 
 
-class BearerToken(httpx.Auth):
+class LastingToken(httpx.Auth):
     """A token that stays until a person replaces it. Raises AuthError when there is none."""
 
-    def __init__(self, provider: str, store: CredentialStore) -> None:
+    def __init__(self, provider: str, store: CredentialStore, scheme: str) -> None:
         self._provider = provider
         self._store = store
+        self._scheme = scheme
         self._token = ""
         self._version = 0
 
@@ -75,7 +76,7 @@ class BearerToken(httpx.Auth):
             credentials = self._store.load()
             self._version = credentials.version
             self._token = _sendable(self._provider, credentials.secrets.get("token", ""))
-        _sign(request, self._token, self._version)
+        _sign(request, self._token, self._version, self._scheme)
         yield request
 
 
@@ -95,12 +96,14 @@ class OAuth2(httpx.Auth):
         endpoint: OAuthSignIn,
         client_id: str,
         *,
+        base_url: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._provider = provider
         self._store = store
         self._http = http
         self._endpoint = endpoint
+        self._url = base_url.rstrip("/") + endpoint.path
         self._client_id = client_id
         self._now = now
         self._held: Credentials | None = None
@@ -160,16 +163,13 @@ class OAuth2(httpx.Auth):
         if not (refresh and client_secret and self._client_id):
             message = "client id, client secret or refresh token is missing"
             raise AuthError(self._provider, message, credentials_version=old.version)
-        form = {
-            **self._endpoint.extra,
-            "grant_type": "refresh_token",
-            "client_id": self._client_id,
-            "client_secret": client_secret,
-            "refresh_token": refresh,
-        }
-        request = self._http.build_request("POST", self._endpoint.path, data=form, extensions={"reanna.phase": "token"})
+        form = {**self._endpoint.extra, "grant_type": "refresh_token", "refresh_token": refresh}
+        client = {"client_id": self._client_id, "client_secret": client_secret}
+        auth = httpx.BasicAuth(self._client_id, client_secret) if self._endpoint.basic else None
+        form |= {} if auth else client
+        request = self._http.build_request("POST", self._url, data=form, extensions={"reanna.phase": "token"})
         try:
-            response = self._http.send(request, auth=None)
+            response = self._http.send(request, auth=auth)
         except httpx.TransportError:
             raise RefreshBusy(self._provider, "the token endpoint did not answer", retry_after_s=LOST_RETRY_S) from None
         if not response.is_success:
@@ -296,18 +296,24 @@ class MintedJwt(httpx.Auth):
 
 
 def sign_in(
-    spec: SignIn, provider: str, config: Mapping[str, str], store: CredentialStore, http: httpx.Client
+    spec: SignIn,
+    provider: str,
+    config: Mapping[str, str],
+    store: CredentialStore,
+    http: httpx.Client,
+    *,
+    base_url: str = "",
 ) -> httpx.Auth:
-    """The way of signing in that a manifest names, for one connection; `http` is for token requests."""
+    """The way of signing in that a manifest names, for one connection; `http` is for token requests, at `base_url`."""
     if isinstance(spec, JwtSignIn):
         return MintedJwt(provider, store, spec, config)
     if store.load().secrets.get("refresh_token"):
-        return OAuth2(provider, store, http, spec, config.get("client_id", ""))
-    return BearerToken(provider, store)
+        return OAuth2(provider, store, http, spec, config.get("client_id", ""), base_url=base_url)
+    return LastingToken(provider, store, spec.scheme)
 
 
-def _sign(request: httpx.Request, token: str, version: int | None) -> None:
-    request.headers["Authorization"] = f"Bearer {token}"
+def _sign(request: httpx.Request, token: str, version: int | None, scheme: str = "Bearer") -> None:
+    request.headers["Authorization"] = f"{scheme} {token}"
     request.extensions[CREDENTIALS_EXTENSION] = version
 
 

@@ -28,7 +28,10 @@ Json = Any  # a JSON value; typed where it is built, not where it is carried
 
 @dataclass(frozen=True, slots=True)
 class ContactFacts:
-    """A buyer. Empty text means not known."""
+    """A buyer. Empty text means not known.
+
+    `assignee`: the provider's user a person made anew is given to, where who has the person has the showings.
+    """
 
     id: int
     version: int
@@ -36,6 +39,7 @@ class ContactFacts:
     last_name: str
     email: str
     phone: str
+    assignee: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,13 +337,17 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConfigField:
-    """A field of the connection's form; `secret` ones are write-only and kept encrypted."""
+    """A field of the connection's form; `secret` ones are write-only and kept encrypted.
+
+    `choices`: what it may hold, and how people call it; none: any text.
+    """
 
     name: str
     label: str
     help: str = ""
     secret: bool = False
     required: bool = True
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,11 +365,13 @@ class Manifest:
     word of `limit_headers.DIALECTS` (None: they do not, or only by 429 and Retry-After).
 
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
-    wider than the account (None: the account). `upstream`: which system a broker of several passes requests on to, as
-    what fails together (None: it answers itself). `config_headers`: headers that carry a config field. `users`: reads
-    who has a login there, given the connection's config; raises ProviderError (None: it cannot be asked). `verify`: one
-    read that only passes with the right credentials and account; raises ProviderError. `accounts`: lists accounts.
-    `record_urls`: by resource, the vendor's page of a record for people; `{id}` and names of config fields are put in.
+    wider than the account (None: the account). `limits_for`: by name, what of `limits` a connection with this config
+    is allowed, where the vendor does not allow all the same (None, or not named: all of it). `upstream`: which system a
+    broker of several passes requests on to, as what fails together (None: it answers itself). `config_headers`: headers
+    that carry a config field. `users`: reads who has a login there, given the connection's config; raises ProviderError
+    (None: it cannot be asked). `verify`: one read that only passes with the right credentials and account; raises
+    ProviderError. `accounts`: lists accounts. `record_urls`: by resource, the vendor's page of a record for people;
+    `{id}` and names of config fields are put in.
     """
 
     slug: str
@@ -373,6 +383,7 @@ class Manifest:
     kinds: Mapping[str, Kind]
     account_key: Callable[[Mapping[str, str]], str]
     limit_key: Callable[[Mapping[str, str]], str] | None = None
+    limits_for: Callable[[Mapping[str, str]], Mapping[str, int]] | None = None
     upstream: Callable[[Mapping[str, str]], str] | None = None
     limit_headers: Dialect | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 class OAuthSignIn:
     """Tokens renewed with a refresh token at `path` (RFC 6749 §6, form-encoded); `extra`: what the vendor wants beside.
 
-    A connection without a refresh token has a token that stays, the secret `token`.
+    `base_url`: where `path` is, by its name in the settings (empty: where the rest is). `basic`: the client's secret
+    goes into the Authorization header (§2.3.1) instead of the form. A connection without a refresh token has a token
+    that stays, the secret `token`, sent under `scheme`.
     """
 
     path: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
+    basic: bool = False
+    scheme: str = "Bearer"
 
 
 @dataclass(frozen=True, slots=True)

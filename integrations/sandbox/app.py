@@ -13,6 +13,7 @@ from .control import Control
 from .faults import Fault
 from .gohighlevel.front import GoHighLevel
 from .limits import Limit, Usage, Windows
+from .lofty.front import Lofty
 from .messages import Drop, MalformedError, Request, Response, encode
 from .rollout.front import Rollout
 from .store import Account, Data, Store
@@ -41,7 +42,7 @@ class Sandbox:
         if not self.store.clock_continues:
             with self.store.write() as data:
                 faults.forget_timed(data)
-        self.vendors: dict[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Rollout())}
+        self.vendors: dict[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Lofty(), Rollout())}
         self._windows: dict[tuple[str, str], Windows] = {}
         self._first_seq = self._seq_of_this_boot()
         self._control = Control(self)

@@ -13,7 +13,7 @@ import pytest
 from integrations import gateway
 from integrations.gate import BreakerState, Outcome, Permit, Refusal, Scope, Window
 from integrations.providers import registry
-from integrations.providers.auth import BearerToken, Credentials, OAuth2
+from integrations.providers.auth import Credentials, LastingToken, OAuth2
 from integrations.providers.registry import UnknownProviderError
 
 FACTS = gateway.ConnectionFacts(
@@ -142,7 +142,7 @@ def test_an_unknown_provider_is_named() -> None:
 
 
 def test_a_refresh_token_means_oauth_and_none_a_token_that_stays() -> None:
-    assert isinstance(opened().http.auth, BearerToken)
+    assert isinstance(opened().http.auth, LastingToken)
     oauth = gateway.open_connection(replace(FACTS, id=2), Store(refresh_token="r"), GATE, Figures())
     assert isinstance(oauth.http.auth, OAuth2)
 

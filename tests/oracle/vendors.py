@@ -135,7 +135,41 @@ class Rollout:
         return str(record.body.get("personId", ""))
 
 
-VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Rollout())}
+class Lofty:
+    """https://developer.lofty.com/authentication/overview; words say the status, and what is off is deleted."""
+
+    slug = "lofty"
+    limit, window_s = 500, 60.0
+    paths = (
+        ("POST", r"/v1\.0/leads$", "contact"),
+        ("PUT", r"/v1\.0/leads/([^/]+)$", "contact_fields"),
+        ("PUT", r"/v2\.0/calendar/([^/]+)$", "appointment"),
+        ("DELETE", r"/v2\.0/calendar/([^/]+)$", "appointment"),
+        ("PUT", r"/v1\.0/notes/([^/]+)$", "note"),
+        ("PUT", r"/v2\.0/tasks/([^/]+)$", "task"),
+    )
+
+    def shown(self, record: Record) -> Shown:
+        body = record.body
+        start, end = datetime.fromisoformat(body["startAt"]), datetime.fromisoformat(body["endAt"])
+        (told,) = re.findall(r"^Tour .*: (.+)\.$", body["content"], re.MULTILINE)
+        return Shown(str(body["leadId"]), start, end, told, False)
+
+    def status_of(self, stop: Row) -> str:
+        outcome = {"showed": "showed", "no_show": "no-show"}.get(stop["outcome"])
+        return outcome or {"pending": "not confirmed yet", "confirmed": "confirmed"}[stop["appointment_status"]]
+
+    def stands(self, record: Record) -> bool:
+        return not record.deleted
+
+    def email(self, record: Record) -> str:
+        return str((record.body.get("emails") or [""])[0]).casefold()
+
+    def contact_of(self, record: Record) -> str:
+        return str(record.body.get("leadId", ""))
+
+
+VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Lofty(), Rollout())}
 
 
 def crm_of(rows: Sequence[Row]) -> dict[str, dict[str, Record]]:
@@ -160,6 +194,6 @@ def takes_away(row: Row) -> bool:
     """Whether a request takes tags from a person, or sets them anew: they are only ever added."""
     if "/tags" in row["path"]:
         return bool(row["method"] == "DELETE" or row["path"].endswith("/tags/delete"))
-    people = re.search(r"/(contacts|people)/[^/]+$", row["path"]) is not None
+    people = re.search(r"/(contacts|leads|people)/[^/]+$", row["path"]) is not None
     body = row["body"] if isinstance(row["body"], dict) else {}
     return row["method"] == "PUT" and people and "tags" in body

@@ -97,6 +97,16 @@ def test_an_unknown_provider_is_named() -> None:
     assert list(_errors(connections.create_connection, "crm9000", DATA, now=NOW, **BY)) == ["provider"]
 
 
+def test_a_choice_that_is_none_is_refused_and_an_empty_one_is_none() -> None:
+    lofty = {"label": "Lofty", "scope": "brokerage", "account_email": "Ann@Mail.example ", "token": "key-1"}
+    errors = _errors(connections.create_connection, "lofty", {**lofty, "app_mode": "Production"}, now=NOW, **BY)
+    assert errors == {"app_mode": ["Choose one of: key, development, production."]}
+    made = connections.create_connection("lofty", {**lofty, "app_mode": "", "showing_as": "task"}, now=NOW, **BY)
+    assert (made.config, made.account_key) == (
+        {"account_email": "Ann@Mail.example", "showing_as": "task"}, "ann@mail.example",
+    )  # fmt: skip
+
+
 def test_an_account_and_a_label_are_taken_once() -> None:
     _create()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crm_client import Crm
+from tests.lofty_client import LoftyCrm
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import SandboxServer
 
@@ -27,6 +28,14 @@ def sandbox(running: SandboxServer) -> SandboxServer:
 @pytest.fixture
 def crm(sandbox: SandboxServer) -> Iterator[Crm]:
     client = Crm(sandbox.url)
+    yield client
+    client.http.close()
+
+
+@pytest.fixture
+def lofty(sandbox: SandboxServer) -> Iterator[LoftyCrm]:
+    sandbox.lofty()
+    client = LoftyCrm(sandbox.url)
     yield client
     client.http.close()
 

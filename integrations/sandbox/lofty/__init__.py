@@ -1,0 +1,1 @@
+"""Lofty as https://developer.lofty.com describes it."""
