@@ -190,15 +190,6 @@ def test_a_limit_is_lowered(staff: Client, crm_row: Connection) -> None:
     assert Connection.objects.get().limit_overrides == {"burst": 40}
 
 
-def test_what_can_be_chosen_is_offered_and_nothing_else_is_taken(staff: Client, db: None) -> None:
-    add = ADD.replace("gohighlevel", "lofty")
-    offered = page(staff, add)
-    assert '<option value="development">App in development mode: 100 a minute</option>' in offered
-    given = {"label": "Lofty", "scope": "brokerage", "account_email": "ann@mail.example", "app_mode": "fast"}
-    assert list(errors_of(staff.post(add, given))) == ["app_mode"]
-    assert not Connection.objects.exists()
-
-
 def test_another_start_shows_the_count_before_it_is_saved(staff: Client, tour: Tour, crm_row: Connection) -> None:
     data = unchanged(crm_row, sync_from="2028-01-01T00:00")
     answer = staff.post(url("change", crm_row), data)
