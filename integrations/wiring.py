@@ -19,7 +19,7 @@ from django.db.models import F, QuerySet, Sum
 from django.utils.crypto import salted_hmac
 
 from integrations import conf, gateway, reach
-from integrations.gate import BreakerState, Gate, Scope, Seed, connect
+from integrations.gate import MODES, BreakerState, Gate, Scope, Seed, connect
 from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
 from integrations.providers import registry
 from integrations.providers.auth import Credentials, CredentialStore
@@ -278,7 +278,7 @@ def _hand_on(rows: Sequence[Connection]) -> Any:
     """What a person put in the circuit's place last, and until when; None: nothing."""
     modes = [row.circuit_mode for row in rows if row.circuit_mode]
     last = max(modes, key=lambda mode: int(mode["since_ms"]), default=None)
-    return (last["mode"], last["until_ms"]) if last else None
+    return (last["mode"], last["until_ms"]) if last and last["mode"] in MODES else None
 
 
 def connections_of(scope: Scope) -> list[Connection]:

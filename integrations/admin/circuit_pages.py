@@ -36,6 +36,9 @@ class UntilForm(WhyForm):
     )
 
 
+STORED = "stored, and in force as soon as Redis can be reached"
+
+
 class CircuitPages(Page):
     """One view for each verb of `operations/circuits.py`; for those who may change the connection."""
 
@@ -56,8 +59,9 @@ class CircuitPages(Page):
         def act(form: forms.Form) -> str:
             minutes = form.cleaned_data.get("until")
             until_ms = db_now() + int(minutes) * 60_000 if minutes else None
-            circuits.set_circuit(connection.pk, verb.setting, until_ms, who(request, form.cleaned_data["reason"]))
-            return f"{verb.label}, “{connection}”: in force."
+            by = who(request, form.cleaned_data["reason"])
+            told = circuits.set_circuit(connection.pk, verb.setting, until_ms, by) is not None
+            return f"{verb.label}, “{connection}”: {'in force' if told else STORED}."
 
         question = Question(
             title=f"{verb.label}: “{connection}”?",

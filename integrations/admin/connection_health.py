@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 
-from integrations.gate import BreakerState, Snapshot, Window
+from integrations.gate import MODES, BreakerState, Snapshot, Window
 from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
 from integrations.operations import circuits, moments, wording
 from integrations.operations.expected import Forecast, Looks
@@ -109,9 +109,10 @@ def load(connection: Connection, now_ms: int) -> Health:
 def _set_by(connection: Connection, now_ms: int) -> str:
     """Who put what in the circuit's place, and why; empty when nobody did, or it has ended."""
     mode = connection.circuit_mode
-    if not mode or (mode["until_ms"] is not None and mode["until_ms"] <= now_ms):
+    waits = "" if not mode or mode.get("told", True) else "Not in force yet: Redis cannot be reached. "
+    if not mode or not (waits or mode["mode"] in MODES) or (mode["until_ms"] or now_ms + 1) <= now_ms:
         return ""
-    return f"Set by {mode['by']} {moments.ago(mode['since_ms'], UTC, now_ms)}: {mode['reason']}"
+    return f"{waits}Set by {mode['by']} {moments.ago(mode['since_ms'], UTC, now_ms)}: {mode['reason']}"
 
 
 def _verbs(breaker: BreakerState) -> list[circuits.Verb]:

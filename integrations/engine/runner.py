@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from django.db import close_old_connections, connections
 
-from . import gatemode, leases, outbound, sweep
+from . import gatemode, hands, leases, outbound, sweep
 from .clock import db_now
 from .context import Engine
 
@@ -123,6 +123,7 @@ class Runner:
                     self.sweep(started)
                     next_sweep = self.engine.monotonic() + self.sweep_s * (0.9 + 0.2 * random.random())  # noqa: S311  jitter
                 gatemode.tend()
+                hands.tend()
                 sleep_s = min(self.hand_out(), max(next_sweep - self.engine.monotonic(), 0.0), gatemode.TEND_S)
             except Exception:  # without the timer this process would never look for work again
                 log.exception("the timer met an error; it goes on")

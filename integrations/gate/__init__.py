@@ -3,6 +3,7 @@
 from integrations.gate.connection import connect
 from integrations.gate.gate import Gate
 from integrations.gate.types import (
+    MODES,
     BreakerPolicy,
     BreakerState,
     GateAway,
@@ -20,6 +21,7 @@ from integrations.gate.types import (
 )
 
 __all__ = [
+    "MODES",
     "BreakerPolicy",
     "BreakerState",
     "Gate",

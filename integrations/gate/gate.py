@@ -150,15 +150,19 @@ class Gate:
             )
         )
 
-    def control(self, scope: Scope, mode: Mode | Literal["closed"] | None, until_ms: int | None = None) -> BreakerState:
+    def control(
+        self, scope: Scope, mode: Mode | Literal["closed"] | None, until_ms: int | None = None, *, since_ms: int = 0
+    ) -> BreakerState:
         """Put a mode in place of the circuit, for all processes at once; the circuit afterwards.
 
         ``closed``: close it now (its host's too), to recover step by step, and take back what was set; None: only take
         it back. After ``forced_open`` a probe goes first. ``until_ms``: when the mode ends by itself (None: never).
-        Raises GateAway.
+        ``since_ms``: when it was decided; what was decided before the last one that was told, or is that one, changes
+        nothing (0: not asked about). Raises GateAway.
         """
         plan = plan_for(self._prefix, scope)
-        return _circuit(self._channel.run(plan.control, mode or "none", "" if until_ms is None else until_ms))
+        until = "" if until_ms is None else until_ms
+        return _circuit(self._channel.run(plan.control, mode or "none", until, since_ms))
 
     def look(self, scope: Scope) -> Snapshot:
         """The scope as Redis knows it now; changes nothing. Raises GateAway."""

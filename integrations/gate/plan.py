@@ -67,7 +67,7 @@ def plan_for(prefix: str, scope: Scope) -> Plan:
         report=Call(script("report", policy), keys, 7, limits),
         look=Call(script("look", policy), keys, 0, limits),
         seed=Call(script("seed", policy), keys, 2),
-        control=Call(script("control", policy), keys, 2),
+        control=Call(script("control", policy), keys, 3),
     )
 
 

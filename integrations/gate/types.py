@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 RING_LIMIT = 1_000
 """Windows up to this many calls are kept call by call; larger ones in sub-buckets."""
@@ -197,6 +197,8 @@ class Refusal:
 
 Mode = Literal["forced_open", "disabled", "metrics_only"]
 """What a person may put in place of the circuit: nothing passes; all passes; all passes and is counted."""
+
+MODES: frozenset[str] = frozenset(get_args(Mode))
 
 
 @dataclass(frozen=True)

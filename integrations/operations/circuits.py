@@ -1,12 +1,13 @@
 """A person's hand on a connection's circuit: force it open or closed, disable it, have it only count.
 
-It is in force for all processes with the next request, and stored, so that it outlasts a Redis that forgets. What
-shares a limit shares its circuit: then it is set for all those connections.
+It is stored, then Redis is told (`engine/hands.py`): in force for all processes with the next request, also if this one
+dies in between, and after Redis forgot. What shares a limit shares its circuit: then it is set for all of those.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from integrations import wiring
-from integrations.gate import BreakerState, GateAway
+from integrations.engine import hands
+from integrations.gate import BreakerState
 from integrations.models import Connection
 from integrations.tasks import ring_after_commit
 
@@ -25,7 +27,6 @@ from .refusals import NotPossible
 Setting = Literal["forced_open", "closed", "disabled", "metrics_only", "automatic"]
 
 LONGEST_MS = 30 * 86_400_000
-_STOPS = ("circuit_open", "host_open", "forced_open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,54 +85,55 @@ VERBS = (
 )
 
 
-def set_circuit(connection_id: int, setting: Setting, until_ms: int | None, who: Who) -> BreakerState:
-    """Put it in force, store it, write it down; the circuit afterwards. `until_ms`: its end (None: until taken back).
+def set_circuit(connection_id: int, setting: Setting, until_ms: int | None, who: Who) -> BreakerState | None:
+    """Store it, write it down, tell Redis; the circuit afterwards. `until_ms`: its end (None: until taken back).
 
-    Raises ValidationError (`reason`, `until`), NotPossible when Redis cannot be reached: then nothing was changed.
+    None: Redis cannot be reached from here; it is told as soon as it can be. Raises ValidationError (`reason`,
+    `until`), NotPossible when the connection cannot be used.
     """
     if not who.reason.strip():
         raise ValidationError({"reason": ["Say why; whoever wonders later reads it on this page."]})
     now_ms = time.time_ns() // 1_000_000
     if until_ms is not None and not now_ms < until_ms <= now_ms + LONGEST_MS:
         raise ValidationError({"until": ["It must end after now and within 30 days."]})
-    connection = Connection.objects.defer("secrets").get(pk=connection_id)
     try:
-        scope = wiring.scope(connection)
-        mode = None if setting == "automatic" else setting
-        state = wiring.gate().control(scope, mode, until_ms)
-    except GateAway:
-        raise NotPossible("Redis cannot be reached, so nothing was changed. Pausing the connection works.") from None
+        scope = wiring.scope(Connection.objects.defer("secrets").get(pk=connection_id))
     except (LookupError, ValueError) as error:
         raise NotPossible(f"This connection cannot be used: {error}") from None
-    stored = None
-    if setting not in ("automatic", "closed"):
-        stored = {
-            "mode": setting,
-            "until_ms": until_ms,
-            "since_ms": now_ms,
-            "by": who.actor,
-            "reason": who.reason[:200],
-        }
+    ids = [row.pk for row in wiring.connections_of(scope)]
     with transaction.atomic():
-        ids = [row.pk for row in wiring.connections_of(scope)]
-        for row in Connection.objects.select_for_update().defer("secrets").filter(pk__in=ids).order_by("pk"):
-            before, row.circuit_mode = row.circuit_mode, stored
-            row.save(update_fields=["circuit_mode"])
-            audit.record(
-                f"connection.circuit_{setting}",
-                row,
-                actor=who.actor,
-                via=who.via,
-                reason=who.reason,
-                before={"circuit": (before or {}).get("mode", "automatic")},
-                after={"circuit": setting, "until_ms": until_ms},
-            )
-            if setting != "forced_open":
-                ring_after_commit(row.pk)
-        if setting != "forced_open":
-            Connection.objects.filter(pk__in=ids, hold_reason__in=_STOPS).update(hold_until_ms=0)
-    wiring.save_scope_facts(scope, state, None)
+        _store(ids, setting, until_ms, now_ms, who)
+    state = hands.put_in_force(scope)
+    if state is not None and setting != "forced_open":
+        for pk in ids:
+            ring_after_commit(pk)
     return state
+
+
+def _store(ids: Sequence[int], setting: Setting, until_ms: int | None, now_ms: int, who: Who) -> None:
+    rows = list(Connection.objects.select_for_update().defer("secrets").filter(pk__in=ids).order_by("pk"))
+    before = [row.circuit_mode or {"mode": "automatic", "since_ms": 0} for row in rows]
+    stored = {
+        "mode": setting,
+        "until_ms": until_ms,
+        # Later than any before it, also on a clock that went back: Redis keeps the later one.
+        "since_ms": max(now_ms, *(old["since_ms"] + 1 for old in before)),
+        "by": who.actor,
+        "reason": who.reason[:200],
+        "told": False,
+    }
+    for row, old in zip(rows, before, strict=True):
+        row.circuit_mode = stored
+        row.save(update_fields=["circuit_mode"])
+        audit.record(
+            f"connection.circuit_{setting}",
+            row,
+            actor=who.actor,
+            via=who.via,
+            reason=who.reason,
+            before={"circuit": old["mode"]},
+            after={"circuit": setting, "until_ms": until_ms},
+        )
 
 
 def concerned(connection: Connection) -> list[str]:

@@ -118,10 +118,10 @@ class FallbackGate:
         return self._asking(lambda: self.redis_gate.look(scope))
 
     def control(
-        self, scope: Scope, mode: CircuitMode | Literal["closed"] | None, until_ms: int | None = None
+        self, scope: Scope, mode: CircuitMode | Literal["closed"] | None, until_ms: int | None = None, *, since_ms: int
     ) -> BreakerState:
         """As `Gate.control`; at once GateAway when Redis was away a moment ago."""
-        return self._asking(lambda: self.redis_gate.control(scope, mode, until_ms))
+        return self._asking(lambda: self.redis_gate.control(scope, mode, until_ms, since_ms=since_ms))
 
     # --- for whoever tends the mode -----------------------------------------------------------------------------
 

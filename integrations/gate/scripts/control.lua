@@ -1,4 +1,5 @@
--- A person's hand on the circuit. ARGV: forced_open, disabled, metrics_only, closed or none; until when or ''.
+-- A person's hand on the circuit. ARGV: forced_open, disabled, metrics_only, closed or none; until when or ''; when that
+-- was decided, or 0.
 -- Answers with the circuit afterwards as shared.lua's told() does. Written beside the epoch it is of: until the scope
 -- is seeded it stands against what the database said before.
 
@@ -12,9 +13,14 @@ if not started then
   begin_epoch(run_id(), now, p.keep)
 end
 local c = circuit_of(s.circuit)
-local name, till = ARGV[1], ARGV[2]
+local name, till, since = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local before = mode_of(s, p, now)
 
+-- Of two the later stands, whichever is told first.
+if since > 0 then
+  if since <= (tonumber(ask('HGET', KEYS[2], 'hand')) or 0) then return told(s, c, p, r, now, started) end
+  ask('HSET', KEYS[2], 'hand', since)
+end
 ask('DEL', KEYS[3])
 ask('HDEL', KEYS[2], 'calls', 'would')
 if name == 'forced_open' then

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 epoch   hash {run_id, started_ms}: since when this Redis remembers without a gap
 --       2 state   hash of the scope: circuit (see CIRCUIT), calls (the last ones counted: . well, f failed, s slow,
---                 b both), mode (what a person set: name, until, epoch), would (how often, when last), learned (JSON
+--                 b both), mode (what a person set: name, until, epoch), hand (when that was decided), would (how often, when last), learned (JSON
 --                 {window key: {limit, until}}), not_before, guard and since when, the epoch it was seeded in, its
 --                 shape, number and time of the last admission
 --       3 probes  sorted set: permit id -> end of its lease; only while half-open

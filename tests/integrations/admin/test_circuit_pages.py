@@ -41,9 +41,10 @@ def test_until_taken_back_and_back_again(staff: Client, crm: Crm) -> None:
     staff.post(_url("circuit_off", crm.connection), {"reason": "testing theirs", "until": ""})
     crm.connection.refresh_from_db()
     assert (crm.connection.circuit_mode["mode"], crm.connection.circuit_mode["until_ms"]) == ("disabled", None)
-    staff.post(_url("circuit_automatic", crm.connection), {"reason": "done"})
+    page = staff.post(_url("circuit_automatic", crm.connection), {"reason": "done"}, follow=True).content.decode()
     crm.connection.refresh_from_db()
-    assert crm.connection.circuit_mode is None
+    assert (crm.connection.circuit_mode["mode"], crm.connection.circuit_mode["told"]) == ("automatic", True)
+    assert "Set by" not in page
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,10 +58,11 @@ def test_what_is_missing_is_named_and_nothing_changes(staff: Client, crm: Crm, d
 
 
 @pytest.mark.django_db
-def test_without_redis_the_page_says_that_nothing_changed(staff: Client, crm_row: Connection, settings: Any) -> None:
+def test_without_redis_the_page_says_that_it_is_stored(staff: Client, crm_row: Connection, settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    answer = staff.post(_url("force_open", crm_row), {"reason": "x", "until": "60"})
-    assert "nothing was changed" in answer.content.decode()
+    answer = staff.post(_url("force_open", crm_row), {"reason": "x", "until": "60"}, follow=True).content.decode()
+    assert "stored, and in force as soon as Redis can be reached" in answer
+    assert "Not in force yet: Redis cannot be reached. Set by" in answer
 
 
 @pytest.mark.django_db
