@@ -13,7 +13,15 @@ import pytest
 from integrations import reach
 from integrations.models import Connection
 from reanna.testing import legs
-from tests.crm import AGENT_USERS, Crm, base_urls, make_connection, make_lofty_connection, make_rollout_connection
+from tests.crm import (
+    AGENT_USERS,
+    Crm,
+    base_urls,
+    make_connection,
+    make_hubspot_connection,
+    make_lofty_connection,
+    make_rollout_connection,
+)
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -72,6 +80,7 @@ def world(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, se
     sandbox_server.reset(accounts=True)
     sandbox_server.clear_faults()
     sandbox_server.account()
+    sandbox_server.hubspot()
     sandbox_server.lofty()
     sandbox_server.rollout()
     settings.REDIS_URL = redis_server.url
@@ -84,6 +93,14 @@ def world(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, se
 def crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
     """A connected, empty GoHighLevel."""
     link = Crm(world, redis_server, make_connection())
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def hubspot_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
+    """A connected, empty HubSpot."""
+    link = Crm(world, redis_server, make_hubspot_connection())
     yield link
     link.close()
 

@@ -20,6 +20,7 @@ from tests.crm import Crm, base_urls, make_tour, move
 ACTS = ("link", "create", "move", "cancel", "note", "task")
 ALL_ACTS = {
     "gohighlevel": (*ACTS, "fields", "summary"),
+    "hubspot": (*ACTS, "fields", "summary"),
     "lofty": (*ACTS, "fields", "summary"),
     "rollout": (*ACTS, "fields", "summary", "type"),
 }
@@ -35,6 +36,7 @@ RESOURCES = {
 SHOWN_AS = {
     ("gohighlevel", "contact_fields"): "contact", ("rollout", "contact_fields"): "tag",
     ("gohighlevel", "summary"): "note", ("rollout", "summary"): "note",
+    ("hubspot", "contact_fields"): "contact", ("hubspot", "summary"): "note",
     ("lofty", "contact_fields"): "tag", ("lofty", "summary"): "note",
 }  # fmt: skip
 # Where a cancelled appointment does not stand any more.
@@ -53,6 +55,14 @@ WRITES = {
     ("gohighlevel", "task"): ("POST", "^/contacts/[^/]+/tasks$"),
     ("gohighlevel", "fields"): ("PUT", "^/contacts/[^/]+$"),
     ("gohighlevel", "summary"): ("POST", "^/contacts/[^/]+/notes$"),
+    ("hubspot", "link"): ("POST", "^/crm/v3/objects/contacts$"),
+    ("hubspot", "create"): ("POST", "^/crm/v3/objects/meetings$"),
+    ("hubspot", "move"): ("PATCH", "^/crm/v3/objects/meetings/"),
+    ("hubspot", "cancel"): ("PATCH", "^/crm/v3/objects/meetings/"),
+    ("hubspot", "note"): ("POST", "^/crm/v3/objects/notes$"),
+    ("hubspot", "task"): ("POST", "^/crm/v3/objects/tasks$"),
+    ("hubspot", "fields"): ("PATCH", "^/crm/v3/objects/contacts/"),
+    ("hubspot", "summary"): ("POST", "^/crm/v3/objects/notes$"),
     ("lofty", "link"): ("POST", "^/v1.0/leads$"),
     ("lofty", "create"): ("POST", "^/v2.0/calendar$"),
     ("lofty", "move"): ("PUT", "^/v2.0/calendar/"),
@@ -71,6 +81,8 @@ WRITES = {
     ("rollout", "note"): ("POST", "^/api/notes$"),
     ("rollout", "task"): ("POST", "^/api/tasks$"),
 }
+# The field of an appointment that says when it starts.
+STARTS = ("startTime", "startsAt", "startAt", "hs_meeting_start_time")
 
 
 class Act:
@@ -236,7 +248,7 @@ class Act:
     def _wanted_effect(self) -> str:
         if self.act == "cancel":
             return "delete" if self.vendor in DELETING else "update"
-        fields_of_a_record = self.act == "fields" and self.vendor == "gohighlevel"
+        fields_of_a_record = self.act == "fields" and self.vendor in ("gohighlevel", "hubspot")
         return "update" if self.act == "move" or fields_of_a_record else "create"
 
     def _as_wanted(self, body: Any) -> bool:
@@ -246,9 +258,10 @@ class Act:
             return str(self.tour.buyer.email) in text
         if self.removed or self.act in ("fields", "type"):
             return True
+        told = body.get("properties", body)
         if self.act == "cancel":
-            return body["appointmentStatus"] == "cancelled"
+            return "cancel" in (told.get("appointmentStatus") or told["hs_meeting_outcome"]).lower()
         if self.act == "move":
-            starts = body.get("startTime") or body.get("startsAt") or body.get("startAt")
+            starts = next(told[name] for name in STARTS if name in told)
             return datetime.fromisoformat(starts) == self.stop.appointment_start
         return f"[RR-{self.ref.marker}]" in text

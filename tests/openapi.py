@@ -42,9 +42,9 @@ class Operation:
     description: Mapping[str, Any]
 
 
-def specs_dir() -> Path:
-    """The folder of the contracts; skips the test when it is absent."""
-    folder = Path(os.environ.get("REANNA_SPECS") or ROOT.parent / "shared" / "specs")
+def specs_dir(provider: str = "") -> Path:
+    """The folder of the contracts, or of one vendor's; skips the test when it is absent."""
+    folder = Path(os.environ.get("REANNA_SPECS") or ROOT.parent / "shared" / "specs") / provider
     if not folder.is_dir():
         pytest.skip(f"the vendors' contracts are missing: no folder {folder} (set REANNA_SPECS)")
     return folder
@@ -65,7 +65,7 @@ def validate_request(
     ``/api``) or not. ``body`` is parsed JSON, a dict of a form's fields, or None. Stricter than the files in one thing:
     properties and parameters that are not listed are errors, because the vendor refuses them.
     """
-    contracts = _contracts(specs_dir() / provider)
+    contracts = _contracts(specs_dir(provider))
     operation = contracts.find(method, path)
     sent = {name.lower(): value for name, value in headers.items()}
     found = list(contracts.parameter_errors(operation, path, sent, query))
@@ -76,7 +76,7 @@ def validate_request(
 
 def validate_response(method: str, path: str, status: int, body: object, *, provider: str = "gohighlevel") -> None:
     """Raise ContractError unless the vendor documents this answer; UndocumentedError when it knows no such status."""
-    contracts = _contracts(specs_dir() / provider)
+    contracts = _contracts(specs_dir(provider))
     operation = contracts.find(method, path)
     if str(status) not in operation.description["responses"]:
         raise UndocumentedError(f"{method} {path}: the contract has no answer {status}")
@@ -191,8 +191,10 @@ def _raise(method: str, path: str, found: list[str]) -> None:
 
 
 def _typed(value: str, schema: Mapping[str, Any]) -> object:
-    """A parameter's text as the type its schema names."""
+    """A parameter's text as the type its schema names; a list has commas between, as the vendors' guides write it."""
     kind = schema.get("type")
+    if kind == "array":
+        return value.split(",")
     try:
         if kind in ("number", "integer"):
             return float(value) if kind == "number" else int(value)

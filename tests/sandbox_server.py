@@ -20,6 +20,8 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDER = "gohighlevel"
 ACCOUNT, TOKEN, CALENDAR = "loc_demo", "pit-demo-token", "cal_demo"
+HUBSPOT_PORTAL, HUBSPOT_TOKEN = "4711", "pat-na1-demo-token"
+HUBSPOT_PROPERTIES = ("showing_interest", "showing_rating")
 LOFTY_ACCOUNT, LOFTY_KEY = "ann@brokerage.example", "lofty-demo-key"
 LOFTY_USERS = (
     {"id": "844510972070138", "name": "Ann Agent", "email": "ann@brokerage.example"},
@@ -116,6 +118,16 @@ class SandboxServer:
         document = {"provider": provider, "account": account, **settings}
         saved: dict[str, Any] = json.loads(self._call("POST", "/_sandbox/accounts", document))
         return saved
+
+    def hubspot(self, portal: str = HUBSPOT_PORTAL, **settings: Any) -> dict[str, Any]:
+        """Create or change a HubSpot account; the demo one has HUBSPOT_TOKEN, and a search that is in no hurry.
+
+        Its API is at ``url`` + ``/hubspot``.
+        """
+        document: dict[str, Any] = {}
+        if portal == HUBSPOT_PORTAL:
+            document = {"token": HUBSPOT_TOKEN, "properties": HUBSPOT_PROPERTIES, "search_per_s": 1000}
+        return self.account(portal, provider="hubspot", **(document | settings))
 
     def lofty(self, account: str = LOFTY_ACCOUNT, **settings: Any) -> dict[str, Any]:
         """Create or change a Lofty user; the demo one has LOFTY_KEY and LOFTY_USERS, and shows new leads at once.

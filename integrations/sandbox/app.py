@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 from . import faults, journal
 from .control import Control
 from .faults import Fault
 from .gohighlevel.front import GoHighLevel
+from .hubspot.front import HubSpot
 from .limits import Limit, Usage, Windows
 from .lofty.front import Lofty
 from .messages import Drop, MalformedError, Request, Response, encode
@@ -42,7 +44,9 @@ class Sandbox:
         if not self.store.clock_continues:
             with self.store.write() as data:
                 faults.forget_timed(data)
-        self.vendors: dict[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Lofty(), Rollout())}
+        self.vendors: dict[str, Vendor] = {
+            vendor.slug: vendor for vendor in (GoHighLevel(), HubSpot(), Lofty(), Rollout())
+        }
         self._windows: dict[tuple[str, str], Windows] = {}
         self._first_seq = self._seq_of_this_boot()
         self._control = Control(self)
@@ -168,7 +172,7 @@ class Sandbox:
     @staticmethod
     def _send(vendor: Vendor, status: int, document: object, usage: Sequence[Usage]) -> Response:
         headers = vendor.rate_headers(usage) if usage else {}
-        return Response(status, encode(document), headers=headers)
+        return Response(status, b"" if status == HTTPStatus.NO_CONTENT else encode(document), headers=headers)
 
     def _record(
         self,

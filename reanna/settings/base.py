@@ -189,6 +189,7 @@ REANNA_IMPORT_MAX_MB = env.read.int("REANNA_IMPORT_MAX_MB", default=100)
 REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30)
 REANNA_BASE_URLS = {
     "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),
+    "hubspot": env.read.str("REANNA_BASE_URL_HUBSPOT", default="https://api.hubapi.com"),
     "lofty": env.read.str("REANNA_BASE_URL_LOFTY", default="https://api.lofty.com"),
     # Where Lofty renews tokens: another host.
     "lofty_sign_in": env.read.str("REANNA_BASE_URL_LOFTY_SIGN_IN", default="https://crm.lofty.com/api/user-web"),

@@ -41,6 +41,7 @@ def shared_environ(options: Options, redis_url: str) -> dict[str, str]:
     """What any process needs to be part of this stack: also commands in another terminal (see `runfile.join`)."""
     vendors = {
         "REANNA_BASE_URL_GOHIGHLEVEL": "/gohighlevel",
+        "REANNA_BASE_URL_HUBSPOT": "/hubspot",
         "REANNA_BASE_URL_LOFTY": "/lofty",
         "REANNA_BASE_URL_LOFTY_SIGN_IN": "/lofty/api/user-web",
         "REANNA_BASE_URL_ROLLOUT": "/rollout/api",

@@ -26,13 +26,20 @@ PROCESSES = "2"
 # Tracing costs more than half as much again as the tests themselves, and the other leg's share would be a few lines.
 MEASURED = "sqlite"
 # Neither needs a database: on PostgreSQL they would say the same again.
-NOT_ON_POSTGRES = ("integrations/gate", "integrations/sandbox", "integrations/providers/gohighlevel")
+NOT_ON_POSTGRES = (
+    "integrations/gate",
+    "integrations/sandbox",
+    "integrations/providers/gohighlevel",
+    "integrations/providers/hubspot",
+)
 PYTHON_MODULE = (sys.executable, "-m")
 # What the person's shell may hold and the suite must not be led by.
 NOT_INHERITED = frozenset(
     {
         "DATABASE_URL", "REDIS_URL", "REANNA_DATA", "SECRET_KEY", "FERNET_KEYS",
-        "REANNA_BASE_URL_GOHIGHLEVEL", "REANNA_BASE_URL_ROLLOUT", "REANNA_BASE_URL_ROLLOUT_CREDENTIALS",
+        "REANNA_BASE_URL_GOHIGHLEVEL",
+        "REANNA_BASE_URL_HUBSPOT",
+        "REANNA_BASE_URL_ROLLOUT", "REANNA_BASE_URL_ROLLOUT_CREDENTIALS",
     }
 )  # fmt: skip
 

@@ -39,6 +39,8 @@ from tests.integrations.providers.test_summary_words import TOUR
 from tests.openapi import validate_request
 from tests.sandbox_server import (
     ACCOUNT,
+    HUBSPOT_PORTAL,
+    HUBSPOT_TOKEN,
     LOFTY_ACCOUNT,
     LOFTY_KEY,
     ROLLOUT_CREDENTIAL,
@@ -107,6 +109,10 @@ def adapter(request: pytest.FixtureRequest, sandbox: SandboxServer, gate: Gate) 
         sandbox.rollout()
         account, config, secrets = ROLLOUT_CREDENTIAL, rollout.CONFIG, {"client_secret": ROLLOUT_SECRET}
         base_url = f"{sandbox.url}/rollout/api"
+    elif slug == "hubspot":
+        sandbox.hubspot()
+        account, config, secrets = HUBSPOT_PORTAL, {"portal_id": HUBSPOT_PORTAL}, {"token": HUBSPOT_TOKEN}
+        base_url = f"{sandbox.url}/hubspot"
     elif slug == "lofty":
         sandbox.lofty()
         account, config, secrets = LOFTY_ACCOUNT, LOFTY_CONFIG, {"token": LOFTY_KEY}
