@@ -1,6 +1,6 @@
 """The oracle itself: what it counts, and that it does not overlook what it is there to find.
 
-A small run of the real thing at both CRMs is right in its eyes; then one thing is broken, and it must say so.
+A small run of the real thing at some CRMs is right in its eyes; then one thing is broken, and it must say so.
 """
 
 from __future__ import annotations
@@ -23,11 +23,19 @@ from django.test import override_settings
 from integrations.models import Feedback, Tour, TourStop
 from integrations.operations.feedback import save_feedback
 from integrations.operations.validation import FeedbackInput
-from tests.crm import Crm, base_urls, make_connection, make_rollout_connection, make_tour, move
+from tests.crm import (
+    Crm,
+    base_urls,
+    make_connection,
+    make_lofty_connection,
+    make_rollout_connection,
+    make_tour,
+    move,
+)
 from tests.evidence import Database, Row
 from tests.oracle import Findings, judge
 from tests.oracle.figures import busiest, utilisation
-from tests.oracle.vendors import crm_of
+from tests.oracle.vendors import VENDORS, crm_of
 from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
@@ -35,8 +43,10 @@ from tests.sandbox_server import SandboxServer
 pytestmark = pytest.mark.django_db
 
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
-APPOINTMENTS = {"gohighlevel": "/calendars/events/appointments", "rollout": "/api/appointments"}
-PEOPLE = {"gohighlevel": "/contacts/", "rollout": "/api/people"}
+RUN = {"gohighlevel": make_connection, "lofty": make_lofty_connection, "rollout": make_rollout_connection}
+"""The CRMs of the run, and how each is connected."""
+PEOPLE = {"gohighlevel": "/contacts/", "lofty": "/v1.0/leads", "rollout": "/api/people"}
+STARTS = {"gohighlevel": "startTime", "lofty": "startAt", "rollout": "startsAt"}
 
 
 def request(seq: int, t: float, *, body: Any = None, effect: Any = None, **more: Any) -> Row:
@@ -128,12 +138,12 @@ class Run:
 
 
 def _ran(sandbox: SandboxServer, redis: RedisServer, file: Path) -> Run:
-    """Two tours with three stops at both CRMs: one stop moved, one cancelled; two answers, one of them for action.
+    """Two tours with three stops at each CRM: one stop moved, one cancelled; two answers, one of them for action.
 
     One tour is over and has its summary.
     """
     starts = datetime.now(UTC).replace(hour=17, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    crms = [Crm(sandbox, redis, make()) for make in (make_connection, make_rollout_connection)]
+    crms = [Crm(sandbox, redis, make()) for make in RUN.values()]
     first, second = make_tour(starts, stops=2), make_tour(starts)
     crms[0].plan(first, second)
     _drain(crms)
@@ -193,6 +203,7 @@ def ran(
     """Run once for all tests of this file; our own database forgets it."""
     sandbox_server.reset(accounts=True)
     sandbox_server.account()
+    sandbox_server.lofty()
     sandbox_server.rollout()
     redis_server.wipe_warm("reanna:gate")
     given = override_settings(REDIS_URL=redis_server.url, REANNA_BASE_URLS=base_urls(sandbox_server))
@@ -209,7 +220,7 @@ def run(ran: Run, tmp_path: Path) -> Run:
     return replace(ran, rows=copy.deepcopy(ran.rows), file=file)
 
 
-vendor = pytest.mark.parametrize("vendor", ["gohighlevel", "rollout"])
+vendor = pytest.mark.parametrize("vendor", RUN)
 
 
 def test_a_right_run_is_right_and_counted(run: Run) -> None:
@@ -222,8 +233,8 @@ def test_a_right_run_is_right_and_counted(run: Run) -> None:
         assert (each.notes, each.summaries, each.tasks) == (2, 1, 1)
         assert (each.unreferenced, each.doubled, each.refused, each.notified, each.unleased) == (0, 0, 0, 0, 0)
     assert found.of("gohighlevel").effects["appointment update"] == 2
-    assert found.of("rollout").effects["appointment delete"] == 1
-    assert (found.of("gohighlevel").limit, found.of("rollout").limit) == (100, 50)
+    assert [found.of(slug).effects["appointment delete"] for slug in ("lofty", "rollout")] == [1, 1]
+    assert [found.of(slug).limit for slug in RUN] == [100, 500, 50]
 
 
 def missing(kind: str) -> Callable[[Run, str], None]:
@@ -250,7 +261,7 @@ def without_summary(run: Run, vendor: str) -> None:
 
 def later(run: Run, vendor: str) -> None:
     row = run.find(vendor, "appointment", "update")
-    name = "startTime" if vendor == "gohighlevel" else "startsAt"
+    name = STARTS[vendor]
     moment = datetime.fromisoformat(row["body"][name]) - timedelta(minutes=1)
     row["body"][name] = moment.isoformat()
 
@@ -267,8 +278,8 @@ def another_persons(kind: str) -> Callable[[Run, str], None]:
     def give(run: Run, vendor: str) -> None:
         row = run.find(vendor, kind)
         row["path"] = row["path"].replace(row["path"].split("/")[2], "someone")
-        if "personId" in row["body"]:
-            row["body"]["personId"] = "someone"
+        for name in {"personId", "leadId"} & row["body"].keys():
+            row["body"][name] = "someone"
 
     return give
 
@@ -284,8 +295,10 @@ def task_not_made(run: Run, vendor: str) -> None:
 def tags_taken(run: Run, vendor: str) -> None:
     if vendor == "gohighlevel":
         run.add(vendor, method="DELETE", path="/contacts/c1/tags", body={"tags": ["vip"]})
-    else:
+    elif vendor == "rollout":
         run.add(vendor, method="POST", path="/api/people/p1/tags/delete", body={"tags": ["vip"]})
+    else:
+        run.add(vendor, method="PUT", path=f"{PEOPLE[vendor]}/c1", body={"tags": []})
 
 
 def tags_replaced(run: Run, vendor: str) -> None:
@@ -293,7 +306,7 @@ def tags_replaced(run: Run, vendor: str) -> None:
 
 
 def crowded(run: Run, vendor: str) -> None:
-    for number in range(101 if vendor == "gohighlevel" else 51):
+    for number in range(VENDORS[vendor].limit + 1):
         run.add(vendor, t=9_000.0 + number / 1000, wall=run.rows[0]["wall"] + 9_000)
 
 
