@@ -136,7 +136,8 @@ class Runner:
     def sweep(self, started_ms: int) -> None:
         """Reports life; recovers lost leases while this process holds the sweeper's lease."""
         sweep.report_alive(self.engine.name, started_ms)
-        if leases.take(SWEEPER, self.engine.name, int(self.sweep_s * 3000)):
+        # One sweep and a half: a sweeper that dies is replaced at the next sweep of any other process.
+        if leases.take(SWEEPER, self.engine.name, int(self.sweep_s * 1500)):
             self.engine.observe("in_sweep")
             recovered = sweep.recover_all(self.engine.figures)
             if recovered:

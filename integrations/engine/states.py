@@ -96,9 +96,10 @@ def settle(row: Row, token: int, verdict: Verdict, *, until_ms: int) -> Row:
 def recover(row: Row, now_ms: int, *, settled_at_ms: int) -> Row:
     """A lease that ran out.
 
-    Nothing sent: back to pending, attempt refunded. Sent: unknown, not before `settled_at_ms`. A strike is given when
-    the holder surely was at work on this row, or once when that cannot be told (a first loss in a batch); the third
-    strike ends it as poison unless something may have been sent, which only a person or a look-up can end.
+    Nothing sent: back to pending, attempt refunded. Sent: unknown, not before `settled_at_ms`. It keeps its place in
+    the queue: what became due meanwhile does not go first. A strike is given when the holder surely was at work on
+    this row, or once when that cannot be told (a first loss in a batch); the third strike ends it as poison unless
+    something may have been sent, which only a person or a look-up can end.
     """
     if row.state != "leased" or row.lease_until_ms is None or row.lease_until_ms > now_ms:
         raise IllegalMove("the lease still runs")
@@ -109,8 +110,8 @@ def recover(row: Row, now_ms: int, *, settled_at_ms: int) -> Row:
         state = "needs_person" if row.in_doubt else "dead"
         return replace(base, state=state, reason="poison")
     if row.in_doubt:
-        return replace(base, state="unknown", reason="worker_lost", due_ms=max(now_ms, settled_at_ms))
-    return replace(base, state="pending", reason="", attempts=row.attempts - 1, due_ms=now_ms)
+        return replace(base, state="unknown", reason="worker_lost", due_ms=max(row.due_ms, settled_at_ms))
+    return replace(base, state="pending", reason="", attempts=row.attempts - 1)
 
 
 def supersede(row: Row) -> Row:

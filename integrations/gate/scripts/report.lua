@@ -109,7 +109,8 @@ local function counted()
     end
   end
   if failed and c.failures >= r.failures then cause = 'failures' end
-  if failed and c.name == 'ramp' then cause = 'ramp' end
+  -- A recovering circuit is judged as any other: one bad answer in twenty must not keep an account shut.
+  if failed and cause and c.name == 'ramp' then cause = 'ramp' end
   return cause
 end
 

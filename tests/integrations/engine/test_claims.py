@@ -150,10 +150,17 @@ def test_a_lost_lease_is_recovered_and_its_attempt_closed(connection: Connection
     Attempt.objects.create(
         operation=operation, connection=connection, token=claimed.token, version=1, started_ms=1, sent_ms=1000
     )
-    now = db_now() + 2 * LEASE_MS
-    (changed,) = claims.recover(now, settle_ms=25_000)
-    assert (changed.state, changed.reason, changed.due_ms) == ("unknown", "worker_lost", now)
+    (changed,) = claims.recover(db_now() + 2 * LEASE_MS, settle_ms=25_000)
+    assert (changed.state, changed.reason, changed.due_ms) == ("unknown", "worker_lost", 26_000)
     assert Attempt.objects.get().outcome == "worker_lost"
+
+
+def test_what_a_lost_worker_held_goes_before_what_became_due_meanwhile(connection: Connection) -> None:
+    lost = add(connection, 1, due_ms=7)
+    claim(connection)
+    add(connection, 2, due_ms=8)
+    claims.recover(db_now() + 2 * LEASE_MS, settle_ms=25_000)
+    assert [item.operation.pk for item in claim(connection, limit=1)] == [lost.pk]
 
 
 def test_a_running_lease_is_left_alone(connection: Connection) -> None:

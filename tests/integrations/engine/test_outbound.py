@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from integrations.models import (
@@ -102,6 +103,20 @@ def test_what_is_sent_is_what_is_true_at_claim_time(crm: Crm, tomorrow: datetime
     crm.sync(tour)
     assert [op for op, _ in crm.appointments()] == ["create"]
     assert crm.operation().reason == "no_change"
+
+
+def test_a_drain_whose_claim_took_longer_than_its_quantum_works_one_all_the_same(crm: Crm, tomorrow: datetime) -> None:
+    tour = make_tour(tomorrow, stops=3)
+    crm.plan(tour)
+    assert crm.drain_once() == 1, "the buyer is linked"
+    late = [0.0]
+    crm.engine.monotonic = lambda: time.monotonic() + late[0]
+
+    def claim_slowly(point: str) -> None:
+        late[0] += 3.0 if point == "after_claim" else 0.0
+
+    crm.engine.observe = claim_slowly
+    assert [crm.drain_once() for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_a_refused_request_is_dead_with_the_providers_words(crm: Crm, tomorrow: datetime) -> None:

@@ -96,14 +96,43 @@ def test_a_costly_call_passes_a_step_that_is_empty(
     assert costly.budget == 0
 
 
-def test_a_failure_while_recovering_opens_again_and_for_longer(gate: Gate, sleep_until: Callable[[int], None]) -> None:
+def test_failures_in_a_row_while_recovering_open_again_and_for_longer(
+    gate: Gate, sleep_until: Callable[[int], None]
+) -> None:
     scope = Scope("crm:relapse", (Window("burst", 100, 10),), replace(POLICY, failures=3))
     for _ in range(3):
         state = gate.report(_permit(gate, scope), Outcome.FAILURE)
     sleep_until(state.until_ms or 0)
     gate.report(_permit(gate, scope), Outcome.OK)
-    state = gate.report(_permit(gate, scope), Outcome.FAILURE)
+    for _ in range(3):
+        state = gate.report(_permit(gate, scope), Outcome.FAILURE)
     assert (state.state, state.cause, (state.until_ms or 0) - (state.opened_ms or 0)) == ("open", "ramp", 100)
+
+
+def test_single_failures_while_recovering_do_not_open_again(gate: Gate, sleep_until: Callable[[int], None]) -> None:
+    """Else an account of whose answers one in twenty is lost, once shut, would hardly ever be open again."""
+    scope = Scope("crm:lossy", (Window("burst", 400, 10),), replace(POLICY, failures=3))
+    for _ in range(3):
+        state = gate.report(_permit(gate, scope), Outcome.FAILURE)
+    sleep_until(state.until_ms or 0)
+    gate.report(_permit(gate, scope), Outcome.OK)
+    for number in range(30):
+        state = gate.report(_permit(gate, scope), Outcome.FAILURE if number % 3 == 1 else Outcome.OK)
+    assert (state.state, state.percent) == ("closed", 10)
+
+
+def test_half_of_the_answers_failing_while_recovering_opens_again(
+    gate: Gate, sleep_until: Callable[[int], None]
+) -> None:
+    scope = Scope("crm:half-lost", (Window("burst", 400, 10),), replace(POLICY, failures=3))
+    for _ in range(3):
+        state = gate.report(_permit(gate, scope), Outcome.FAILURE)
+    sleep_until(state.until_ms or 0)
+    gate.report(_permit(gate, scope), Outcome.OK)
+    states = [
+        gate.report(_permit(gate, scope), Outcome.FAILURE if number % 2 else Outcome.OK).state for number in range(10)
+    ]
+    assert states == ["closed"] * 9 + ["open"]
 
 
 def test_a_healthy_time_ends_the_growth(
