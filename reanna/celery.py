@@ -16,6 +16,10 @@ from celery.apps import beat
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reanna.settings.local")
 
 
+RINGING = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+"""Seconds. What is not published in this time was not: the sweeper finds the work."""
+
+
 class Beat(beat.Beat):
     """Celery's beat, whose handler of SIGTERM writes the schedule from wherever the signal came.
 
@@ -39,6 +43,12 @@ class App(Celery):
     def Beat(self) -> type[beat.Beat]:  # noqa: N802 - Celery's name
         """What `celery beat` runs."""
         return self.subclass_with_self(Beat)  # type: ignore[no-any-return]
+
+    def connection_for_write(self, url: str | None = None, **arguments: Any) -> Any:
+        """The broker for whoever publishes. Someone who saves a tour waits for it no longer than for the gate."""
+        options = {**self.conf.broker_transport_options, **RINGING, **(arguments.pop("transport_options", None) or {})}
+        arguments.setdefault("connect_timeout", RINGING["socket_connect_timeout"])
+        return super().connection_for_write(url, transport_options=options, **arguments)
 
 
 app = App("reanna")

@@ -10,6 +10,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from integrations import reach, tasks
+from reanna.celery import app
 
 
 @pytest.fixture
@@ -77,6 +78,14 @@ def test_after_a_failure_it_keeps_quiet_for_a_while(rung: list[int], monkeypatch
     now[0] += 5.1
     assert bell.ring(7) is True
     assert rung == [7]
+
+
+def test_a_silent_broker_is_waited_for_once_and_no_longer_than_the_gate_is() -> None:
+    with app.connection_for_write() as broker:
+        options = broker.transport_options
+        assert (options["socket_timeout"], options["socket_connect_timeout"], broker.connect_timeout) == (0.5,) * 3
+    with app.connection_for_read() as broker:
+        assert broker.transport_options["socket_timeout"] == 1.0
 
 
 def test_every_task_takes_ids_only() -> None:
