@@ -242,6 +242,12 @@ def _plan_connection(
     """The links of buyers, then what hangs on them: `records` is kind → entity → need."""
     make = _Maker(connection, import_run, db_now())
     planned_links = newest(connection, "contact.link", contacts)
+    unplanned = [pk for pk in contacts if pk not in planned_links]
+    if unplanned:
+        # Two who save tours of one buyer in the same moment must not both plan the link. A lock that lets others
+        # refer to the buyer meanwhile.
+        list(Contact.objects.select_for_update(no_key=True).filter(pk__in=unplanned).order_by("pk").values_list("pk"))
+        planned_links = newest(connection, "contact.link", contacts)
     made = [make.operation(need) for pk, need in contacts.items() if pk not in planned_links]
     Operation.objects.bulk_create(made)
     made += again(connection, "contact.link", contacts, planned_links)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 
 from integrations.engine import settling
 from integrations.engine.claims import row_of
 from integrations.models import AuditEvent, Connection, Operation, OperationDependency
 from integrations.operations import operations as verbs
 from integrations.operations.audit import Who
+from tests.at_once import at_once
 from tests.crm import make_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,27 +32,6 @@ def add(connection: Connection, entity_id: int = 1, **values: Any) -> Operation:
         "entity_type": "contact", "entity_id": entity_id, "version": 1, "due_ms": 0, **values,
     }  # fmt: skip
     return Operation.objects.create(**fields)
-
-
-def at_once(*presses: Callable[[], object]) -> list[Exception]:
-    """All of them begin together, each with a connection of its own; what they raised."""
-    together, raised = threading.Barrier(len(presses)), list[Exception]()
-
-    def run(press: Callable[[], object]) -> None:
-        try:
-            together.wait()
-            press()
-        except Exception as error:  # noqa: BLE001  told to the test, which wants none
-            raised.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(press,)) for press in presses]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
 
 
 @pytest.mark.parametrize(
