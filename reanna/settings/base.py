@@ -87,6 +87,12 @@ if env.read.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.read.db("DATABASE_URL")}
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A process that stands still in the middle of a transaction holds rows that people wait for: PostgreSQL ends it.
+    # Longer than any pause of ours, shorter than a lease.
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+            "options", "-c idle_in_transaction_session_timeout=30000"
+        )
 else:
     DATABASES = {"default": SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
