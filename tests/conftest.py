@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from integrations import reach
@@ -26,6 +27,11 @@ from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
 MEASURED = tuple(Path(__file__).parent / "integrations" / name for name in legs.COVERED)
+
+
+# How long an example takes says something of the machine, and nothing of what is tested.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.hookimpl(trylast=True)
