@@ -17,8 +17,10 @@ from typing import Any
 
 from tests.chaos import world
 from tests.chaos.ground import Site, work
+from tests.chaos.held import Watch
 from tests.evidence import Database
 from tests.oracle import Findings, judge
+from tests.oracle.findings import tally
 
 LEASE_S, SWEEP_S = 26.0, 3.0
 # Only what bounds the waiting is shorter than in an installation.
@@ -29,11 +31,14 @@ FIGURES = {
     "REANNA_SWEEP_S": SWEEP_S,
     "REANNA_BACKOFF_CAP_S": 20,
 }
-OPEN_AT_MOST = 400
+# Enough that the living have work while the leases of the dead run out.
+OPEN_AT_MOST = 1_000
 ACTS_AT_ONCE = 4
 POLL_S = 0.1
-# A fault that meets no request in this time is gone: heaped up, they would be an outage.
+# A fault that meets no request in this time is gone, and a provider has one at a time: heaped up, they would be an
+# outage.
 RAINS_S = 4
+STAFF_LOOK_S = 10.0
 # (share of faults, kind, details). What was done and not told is the most of them.
 WEATHER: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.5, "drop_after_effect", {}),
@@ -42,6 +47,7 @@ WEATHER: tuple[tuple[float, str, dict[str, Any]], ...] = (
     (0.9, "status", {"status": 500}),
     (1.0, "status", {"status": 503}),
 )
+LOST = ("drop_after_effect", "drop_before_effect", "garbled")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Plan:
     freezes: int
     wipes: int
     crashes: int
-    lost_share: float = 0.05
+    faulty_share: float = 0.1
     workers: int = 3
     settle_s: float = 900.0
 
@@ -67,12 +73,16 @@ class Outcome:
     seed: int
     database: str
     done: dict[str, int] = field(default_factory=dict)
-    faults: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    lost_answers_share: float = 0.0
     operations: int = 0
     worked_s: float = 0.0
     settled_s: float = 0.0
     kill_to_next_request: dict[str, float] = field(default_factory=dict)
-    kill_to_next_try_of_what_it_held: dict[str, float] = field(default_factory=dict)
+    kill_to_next_claim_of_what_it_held: dict[str, float] = field(default_factory=dict)
+    the_same_while_its_account_might_send: dict[str, float] = field(default_factory=dict)
+    late_waited_for: dict[str, int] = field(default_factory=dict)
+    never_taken_up: list[int] = field(default_factory=list)
     bound_s: float = LEASE_S + SWEEP_S + 5
     asked_people: int = 0
     load_average: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -82,7 +92,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        late = self.kill_to_next_request.get("p99", 0.0) > self.bound_s
+        late = self.kill_to_next_request.get("p99", 0.0) > self.bound_s or self.never_taken_up
         return bool(self.findings and not self.findings.wrong and not self.inversions and not late)
 
 
@@ -96,9 +106,12 @@ class Storm:
         self._workers: list[int] = []
         self._frozen: dict[int, float] = {}
         self._number = 0
-        self._kills: list[tuple[float, float, list[int]]] = []
+        self._kills: list[float] = []
         self._weather_at = 0
+        self._staff_look_at = 0.0
+        self._counted: dict[str, int] = {}
         self.outcome = Outcome(plan.seed, "postgres" if site.server else "sqlite")
+        self._held = Watch(self.outcome.bound_s)
         blows = ["kill"] * plan.kills + ["freeze"] * plan.freezes + ["wipe"] * plan.wipes
         blows += ["crash"] * (plan.crashes if site.server else 0)
         self._random.shuffle(blows)
@@ -110,11 +123,11 @@ class Storm:
         world.connect(self.site)
         began = told = time.monotonic()
         self._hold_workers()
-        while self._progress(began) < 1.0 or self._blows:
-            self._step(self._progress(began))
+        while (progress := self._progress(began)) < 1.0 or self._blows:
+            self._step(progress)
             if time.monotonic() - told > 20:
                 told = time.monotonic()
-                self._said(f"{told - began:5.0f} s  {self._counts()}  {self.outcome.done}")
+                self._said(f"{told - began:5.0f} s  {self._counted}  {self.outcome.done}")
         self.outcome.worked_s = round(time.monotonic() - began, 1)
         self._settle()
         self.outcome.settled_s = round(time.monotonic() - began, 1)
@@ -126,8 +139,7 @@ class Storm:
     # --- what happens -----------------------------------------------------------------------------------------
 
     def _step(self, progress: float) -> None:
-        self._hold_workers()
-        self._thaw()
+        self._look_after()
         self._rain()
         if self._work_left():
             for _ in range(ACTS_AT_ONCE):
@@ -135,6 +147,25 @@ class Storm:
         while self._blows and self._blows[0][0] <= progress:
             self._strike(self._blows.pop(0)[1])
         time.sleep(POLL_S)
+
+    def _look_after(self) -> None:
+        """Workers that ended begin anew, the frozen are woken, staff see to what asks for them."""
+        self._hold_workers()
+        self._thaw()
+        self._held.look()
+        if time.monotonic() >= self._staff_look_at:
+            self._staff_look_at = time.monotonic() + STAFF_LOOK_S
+            self._answer()
+
+    def _answer(self) -> None:
+        from integrations.models import Operation
+        from integrations.operations import operations as verbs
+        from integrations.operations.audit import Who
+
+        stuck = Operation.objects.filter(state__in=("dead", "needs_person"))
+        for pk in list(stuck.values_list("pk", flat=True)):
+            self.outcome.asked_people += 1
+            verbs.retry(pk, Who("olga", "admin"))
 
     def _strike(self, what: str) -> None:
         self.outcome.done[what] = self.outcome.done.get(what, 0) + 1
@@ -158,14 +189,11 @@ class Storm:
         self._hold_workers()
 
     def _kill(self) -> None:
-        from integrations.models import Operation
-
         pid = self._random.choice(self._workers)
         self._workers.remove(pid)
         self.site.kill(pid)
-        at, wall = time.monotonic(), time.time()
-        held = Operation.objects.filter(state="leased", lease_owner__contains=f":{pid}:")
-        self._kills.append((at, wall, list(held.values_list("pk", flat=True))))
+        self._kills.append(time.monotonic())
+        self._held.took(f":{pid}:")
 
     def _thaw(self) -> None:
         for pid, until in list(self._frozen.items()):
@@ -189,62 +217,50 @@ class Storm:
     def _rain(self) -> None:
         """So many of the requests to come meet a fault."""
         seen = self.site.sandbox.last_seq()
-        every = max(1, round(1 / self.plan.lost_share)) if self.plan.lost_share else 0
+        every = max(1, round(1 / self.plan.faulty_share)) if self.plan.faulty_share else 0
         while every and self._weather_at + every <= seen:
             self._weather_at += every
             chance = self._random.random()
             kind, details = next((kind, details) for share, kind, details in WEATHER if chance <= share)
-            method = self._random.choice(["POST", "POST", "PUT", "GET"])
             provider = self._random.choice(["gohighlevel", "gohighlevel", "rollout"])
-            self.site.sandbox.faults(kind, provider=provider, match={"method": method}, for_seconds=RAINS_S, **details)
-            self.outcome.faults += 1
+            if any(fault["provider"] == provider for fault in self.site.sandbox.active_faults()):
+                continue
+            self.site.sandbox.faults(kind, provider=provider, for_seconds=RAINS_S, **details)
 
     # --- how far it is ----------------------------------------------------------------------------------------
 
-    def _counts(self) -> dict[str, int]:
+    def _progress(self, began: float) -> float:
+        """The share of the work that is done; what there is of operations is counted here, once a step."""
         from django.db.models import Count
 
+        from integrations.engine import states
         from integrations.models import Operation
 
         rows = Operation.objects.order_by().values("state").annotate(n=Count("pk"))
-        return {row["state"]: row["n"] for row in rows}
-
-    def _open(self) -> int:
-        from integrations.engine import states
-
-        return sum(n for state, n in self._counts().items() if state not in states.TERMINAL)
-
-    def _work_left(self) -> bool:
-        counts = self._counts()
-        if self.plan.operations is not None and sum(counts.values()) >= self.plan.operations:
-            return False
-        return self._open() < OPEN_AT_MOST
-
-    def _progress(self, began: float) -> float:
+        self._counted = {row["state"]: row["n"] for row in rows}
         if self.plan.operations is None:
             return (time.monotonic() - began) / (60 * (self.plan.minutes or 1))
+        return sum(n for state, n in self._counted.items() if state in states.TERMINAL) / self.plan.operations
+
+    def _work_left(self) -> bool:
         from integrations.engine import states
 
-        ended = sum(n for state, n in self._counts().items() if state in states.TERMINAL)
-        return ended / self.plan.operations
+        if self.plan.operations is not None and sum(self._counted.values()) >= self.plan.operations:
+            return False
+        return sum(n for state, n in self._counted.items() if state not in states.TERMINAL) < OPEN_AT_MOST
 
     def _settle(self) -> None:
         """The faults end, who stands still is woken, staff retry what asks for them; all comes to its end."""
         from integrations.engine import states
         from integrations.models import Operation
-        from integrations.operations import operations as verbs
-        from integrations.operations.audit import Who
 
         self.site.sandbox.clear_faults()
         deadline = time.monotonic() + self.plan.settle_s
         while time.monotonic() < deadline:
-            self._hold_workers()
-            self._thaw()
+            self._look_after()
             stuck = Operation.objects.filter(state__in=("dead", "needs_person"))
-            for pk in list(stuck.values_list("pk", flat=True)):
-                self.outcome.asked_people += 1
-                verbs.retry(pk, Who("olga", "admin"))
-            if not self._frozen and not Operation.objects.exclude(state__in=states.TERMINAL).exists():
+            done = not Operation.objects.exclude(state__in=states.TERMINAL).exists() and not stuck.exists()
+            if done and not self._frozen:
                 return
             time.sleep(0.5)
 
@@ -253,23 +269,22 @@ class Storm:
     def _judge(self) -> None:
         outcome, rows = self.outcome, self.site.sandbox.journal()
         database = Database(self.site.database_url or self.site.folder / "reanna.sqlite3")
-        outcome.operations = sum(self._counts().values())
+        outcome.operations = database.rows("SELECT COUNT(*) AS n FROM integrations_operation")[0]["n"]
+        outcome.faults = tally([row["fault"] for row in rows if row["fault"]])
+        lost = sum(n for kind, n in outcome.faults.items() if kind in LOST)
+        outcome.lost_answers_share = round(lost / max(len(rows), 1), 3)
         outcome.load_average = os.getloadavg()
         outcome.findings = judge(rows, database)
         outcome.inversions = world.inversions(rows)
         times = [row["t"] for row in rows]
         outcome.kill_to_next_request = _spread(
-            [after - at for at, _, _ in self._kills if (after := next((t for t in times if t > at), None)) is not None]
+            [after - at for at in self._kills if (after := next((t for t in times if t > at), None)) is not None]
         )
-        tries: dict[int, list[int]] = {}
-        for row in database.rows("SELECT operation_id, started_ms FROM integrations_attempt ORDER BY started_ms"):
-            tries.setdefault(row["operation_id"], []).append(row["started_ms"])
-        waited = []
-        for _, wall, held in self._kills:
-            for pk in held:
-                later = [ms / 1000 - wall for ms in tries.get(pk, []) if ms / 1000 > wall]
-                waited += later[:1]
-        outcome.kill_to_next_try_of_what_it_held = _spread(waited)
+        self._held.look()
+        outcome.kill_to_next_claim_of_what_it_held = _spread(self._held.waited)
+        outcome.the_same_while_its_account_might_send = _spread(self._held.unbarred)
+        outcome.late_waited_for = dict(self._held.late)
+        outcome.never_taken_up = self._held.left()
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from tests.chaos.ground import Site
 
 ACCOUNTS = ("loc_north", "loc_south")
 CREDENTIAL = "cred_all"
-STOPS = 4
+STOPS = 8
 MOVE_MIN = 15
 MOVED_SHARE, NOTED_SHARE, CANCELLED_SHARE = 0.25, 0.10, 0.02
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
