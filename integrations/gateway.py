@@ -119,6 +119,7 @@ class Link:
                 deadline_s=settings.total_deadline_s,
                 retry_after=retry_after,
                 learned=partial(learned, self.manifest.limit_headers, self.scope.windows),
+                narrowed=_narrowing(self.manifest, self.scope),
             ),
             # The transport's deadline bounds all the rest.
             timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
@@ -271,6 +272,22 @@ def scope_of(
     shared = manifest.limit_key(config) if manifest.limit_key else account_key
     host = _host(manifest, config, base_url)
     return Scope(f"{provider}:{shared}", limits_of(manifest, overrides, config), manifest.breaker, host)
+
+
+def _narrowing(manifest: Manifest, scope: Scope) -> Callable[[httpx.Request], Scope] | None:
+    """The scope with the limits alone that a request takes from; None: every request takes from all of them."""
+    counted_in = manifest.counted_in
+    if counted_in is None:
+        return None
+    scopes: dict[frozenset[str], Scope] = {}
+
+    def narrowed(request: httpx.Request) -> Scope:
+        names = frozenset(counted_in(request.method, request.url.path))
+        if names not in scopes:
+            scopes[names] = replace(scope, windows=tuple(one for one in scope.windows if one.name in names))
+        return scopes[names]
+
+    return narrowed
 
 
 def _host(manifest: Manifest, config: Mapping[str, str], base_url: str) -> str:

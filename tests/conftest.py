@@ -19,6 +19,7 @@ from tests.crm import (
     Crm,
     base_urls,
     make_connection,
+    make_followupboss_connection,
     make_hubspot_connection,
     make_lofty_connection,
     make_rollout_connection,
@@ -89,6 +90,7 @@ def world(db: None, redis_server: RedisServer, sandbox_server: SandboxServer, se
     sandbox_server.hubspot()
     sandbox_server.lofty()
     sandbox_server.rollout()
+    sandbox_server.followupboss()
     settings.REDIS_URL = redis_server.url
     settings.REANNA_BASE_URLS = base_urls(sandbox_server)
     redis_server.wipe_warm("reanna:gate")
@@ -127,7 +129,15 @@ def rollout_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm
     link.close()
 
 
-CRMS = {"gohighlevel": "crm", "rollout": "rollout_crm"}
+@pytest.fixture
+def followupboss_crm(world: SandboxServer, redis_server: RedisServer) -> Iterator[Crm]:
+    """A connected, empty Follow Up Boss."""
+    link = Crm(world, redis_server, make_followupboss_connection())
+    yield link
+    link.close()
+
+
+CRMS = {"followupboss": "followupboss_crm", "gohighlevel": "crm", "rollout": "rollout_crm"}
 """The fixture of each provider's CRM."""
 
 

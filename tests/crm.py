@@ -18,12 +18,17 @@ from integrations.engine.clock import db_now
 from integrations.engine.context import Engine
 from integrations.models import Agent, Attempt, Connection, Contact, ExternalRef, GateMode, Operation, Tour, TourStop
 from integrations.operations import planning
+from tests.followupboss_client import FollowUpBossCrm
 from tests.lofty_client import LoftyCrm
 from tests.redis_server import RedisServer
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import (
     ACCOUNT,
     CALENDAR,
+    FUB_ACCOUNT,
+    FUB_KEY,
+    FUB_SYSTEM,
+    FUB_SYSTEM_KEY,
     HUBSPOT_PORTAL,
     HUBSPOT_TOKEN,
     LOFTY_ACCOUNT,
@@ -38,6 +43,8 @@ from tests.sandbox_server import (
 
 LOFTY_CONFIG = {"account_email": LOFTY_ACCOUNT, "app_mode": "production"}
 ROLLOUT_CONFIG = {"client_id": ROLLOUT_CLIENT, "consumer": ROLLOUT_CONSUMER, "credential_id": ROLLOUT_CREDENTIAL}
+
+FUB_CONFIG = {"subdomain": FUB_ACCOUNT, "system": FUB_SYSTEM}
 
 READS = re.compile(r"/(search|batch/read)$")
 """What HubSpot reads by POST."""
@@ -94,9 +101,20 @@ def make_hubspot_connection(**config: str) -> Connection:
     )
 
 
+def make_followupboss_connection(**config: str) -> Connection:
+    """The sandbox's Follow Up Boss account, connected for the whole brokerage; `config` says more."""
+    return make_connection(
+        provider="followupboss",
+        account_key=FUB_ACCOUNT,
+        config={**FUB_CONFIG, **config},
+        secrets={"api_key": FUB_KEY, "system_key": FUB_SYSTEM_KEY},
+    )
+
+
 def base_urls(sandbox: SandboxServer) -> dict[str, str]:
     """Where the sandbox plays each vendor."""
     return {
+        "followupboss": f"{sandbox.url}/followupboss/v1",
         "gohighlevel": sandbox.url,
         "hubspot": f"{sandbox.url}/hubspot",
         "lofty": f"{sandbox.url}/lofty",
@@ -208,7 +226,11 @@ class Crm:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """What someone else does in this CRM, under the path as the journal shows it."""
-        if self.connection.provider == "lofty":
+        if self.connection.provider == "followupboss":
+            fub = FollowUpBossCrm(self.sandbox.url)
+            answer = fub.call(method, path.removeprefix("/v1"), body)
+            fub.http.close()
+        elif self.connection.provider == "lofty":
             lofty = LoftyCrm(self.sandbox.url)
             answer = lofty.call(method, path, body)
             lofty.http.close()

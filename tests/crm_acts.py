@@ -36,11 +36,12 @@ RESOURCES = {
 SHOWN_AS = {
     ("gohighlevel", "contact_fields"): "contact", ("rollout", "contact_fields"): "tag",
     ("gohighlevel", "summary"): "note", ("rollout", "summary"): "note",
+    ("followupboss", "contact_fields"): "contact", ("followupboss", "summary"): "note",
     ("hubspot", "contact_fields"): "contact", ("hubspot", "summary"): "note",
     ("lofty", "contact_fields"): "tag", ("lofty", "summary"): "note",
 }  # fmt: skip
 # Where a cancelled appointment does not stand any more.
-DELETING = frozenset({"lofty", "rollout"})
+DELETING = frozenset({"followupboss", "lofty", "rollout"})
 STAFF = Who("olga", "admin")
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 OURS = "REanna-Router"
@@ -80,9 +81,17 @@ WRITES = {
     ("rollout", "cancel"): ("DELETE", "^/api/appointments/"),
     ("rollout", "note"): ("POST", "^/api/notes$"),
     ("rollout", "task"): ("POST", "^/api/tasks$"),
+    ("followupboss", "link"): ("POST", "^/v1/people$"),
+    ("followupboss", "create"): ("POST", "^/v1/appointments$"),
+    ("followupboss", "move"): ("PUT", "^/v1/appointments/"),
+    ("followupboss", "cancel"): ("DELETE", "^/v1/appointments/"),
+    ("followupboss", "note"): ("POST", "^/v1/notes$"),
+    ("followupboss", "task"): ("POST", "^/v1/tasks$"),
+    ("followupboss", "fields"): ("PUT", "^/v1/people/[^/]+$"),
+    ("followupboss", "summary"): ("POST", "^/v1/notes$"),
 }
 # The field of an appointment that says when it starts.
-STARTS = ("startTime", "startsAt", "startAt", "hs_meeting_start_time")
+STARTS = ("start", "startTime", "startsAt", "startAt", "hs_meeting_start_time")
 
 
 class Act:
@@ -248,7 +257,7 @@ class Act:
     def _wanted_effect(self) -> str:
         if self.act == "cancel":
             return "delete" if self.vendor in DELETING else "update"
-        fields_of_a_record = self.act == "fields" and self.vendor in ("gohighlevel", "hubspot")
+        fields_of_a_record = self.act == "fields" and self.vendor in ("followupboss", "gohighlevel", "hubspot")
         return "update" if self.act == "move" or fields_of_a_record else "create"
 
     def _as_wanted(self, body: Any) -> bool:

@@ -29,6 +29,12 @@ LOFTY_USERS = (
 )
 ROLLOUT_CREDENTIAL, ROLLOUT_CONSUMER = "cred_demo", "consumer_demo"
 ROLLOUT_CLIENT, ROLLOUT_SECRET = "rollout-client", "rollout-demo-secret"
+FUB_ACCOUNT, FUB_KEY, FUB_SYSTEM, FUB_SYSTEM_KEY = "acme", "fka_demo_key", "REanna", "fub-system-key"
+FUB_USERS = (
+    {"id": "9007199254740993", "name": "Olga Owner", "email": "olga@brokerage.example"},
+    {"id": "9007199254740995", "name": "Dana Okafor", "email": "dana@brokerage.example"},
+)
+"""The first is the key's own; ids are above what 53 bits keep."""
 ROLLOUT_USERS = (
     {"id": "user_dana", "name": "Dana Okafor", "email": "dana@brokerage.example"},
     {"id": "user_lee", "name": "Lee Park", "email": "lee@brokerage.example"},
@@ -148,6 +154,16 @@ class SandboxServer:
         if credential == ROLLOUT_CREDENTIAL:
             document["users"] = ROLLOUT_USERS
         return self.account(credential, provider="rollout", **(document | settings))
+
+    def followupboss(self, account: str = FUB_ACCOUNT, **settings: Any) -> dict[str, Any]:
+        """Create or change a Follow Up Boss account; the demo one has FUB_KEY, FUB_SYSTEM_KEY and FUB_USERS.
+
+        Its API is at ``url`` + ``/followupboss/v1``.
+        """
+        demo: dict[str, Any] = {
+            "api_key": FUB_KEY, "system_key": FUB_SYSTEM_KEY, "users": FUB_USERS, "user": FUB_USERS[0]["id"],
+        }  # fmt: skip
+        return self.account(account, provider="followupboss", **((demo if account == FUB_ACCOUNT else {}) | settings))
 
     def reset(self, *, accounts: bool = False) -> None:
         """Empty every CRM, the journal and the faults; with ``accounts`` the accounts too."""

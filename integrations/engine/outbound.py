@@ -246,7 +246,7 @@ def _without_asking(engine: Engine, attempt: Try, kind: Kind, wanted: Wanted) ->
         earliest = (operation.sent_ms or 0) + int((engine.figures.total_deadline_s + attempt.settle_s) * 1000)
         if attempt.started_ms < earliest:
             return attempt.ending(Fact.SETTLING, until_ms=earliest)
-        if not kind.has_lookup:
+        if not kind.has_lookup and ref.external_id is None:
             return attempt.ending(Fact.NO_LOOKUP, message="this CRM cannot be asked whether it arrived")
         return None
     if operation.cancel_requested:

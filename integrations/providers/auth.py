@@ -1,4 +1,4 @@
-"""Signing in at a provider: a token that stays, one that is renewed, or one that we mint ourselves.
+"""Signing in at a provider: a token or key that stays, a token that is renewed, or one that we mint ourselves.
 
 A refresh token is often good for one use only: whoever renews must be alone (a lease in the store) and must store the
 new pair in one step, or the connection is lost until a person signs in again.
@@ -6,6 +6,7 @@ new pair in one step, or the connection is lost until a person signs in again.
 
 from __future__ import annotations
 
+import base64
 import json
 import random as random_module
 import threading
@@ -24,7 +25,7 @@ from integrations import failpoints
 
 from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, words_of
 from .retry_after import retry_after
-from .sign_in import JwtSignIn, OAuthSignIn, SignIn
+from .sign_in import BasicSignIn, JwtSignIn, OAuthSignIn, SignIn
 
 BUSY_RETRY_S = 1.0
 LOST_RETRY_S = 5.0
@@ -77,6 +78,29 @@ class LastingToken(httpx.Auth):
             self._version = credentials.version
             self._token = _sendable(self._provider, credentials.secrets.get("token", ""))
         _sign(request, self._token, self._version, self._scheme)
+        yield request
+
+
+class BasicKey(httpx.Auth):
+    """A key that stays until a person replaces it, as user name of HTTP Basic. Raises AuthError when there is none."""
+
+    def __init__(self, provider: str, store: CredentialStore, spec: BasicSignIn) -> None:
+        self._provider = provider
+        self._store = store
+        self._spec = spec
+        self._headers: dict[str, str] = {}
+        self._version = 0
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if not self._headers:
+            credentials = self._store.load()
+            user = _sendable(self._provider, credentials.secrets.get(self._spec.user, ""))
+            more = {header: credentials.secrets.get(name, "") for header, name in self._spec.headers.items()}
+            self._version = credentials.version
+            self._headers = {header: _sendable(self._provider, secret) for header, secret in more.items() if secret}
+            self._headers["Authorization"] = f"Basic {base64.b64encode(f'{user}:'.encode()).decode()}"
+        request.headers.update(self._headers)
+        request.extensions[CREDENTIALS_EXTENSION] = self._version
         yield request
 
 
@@ -307,6 +331,8 @@ def sign_in(
     """The way of signing in that a manifest names, for one connection; `http` is for token requests, at `base_url`."""
     if isinstance(spec, JwtSignIn):
         return MintedJwt(provider, store, spec, config)
+    if isinstance(spec, BasicSignIn):
+        return BasicKey(provider, store, spec)
     if store.load().secrets.get("refresh_token"):
         return OAuth2(provider, store, http, spec, config.get("client_id", ""), base_url=base_url)
     return LastingToken(provider, store, spec.scheme)

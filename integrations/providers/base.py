@@ -6,7 +6,7 @@ The engine hands an adapter frozen facts and an `Exchange`; the adapter answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -371,7 +371,8 @@ class Manifest:
     that carry a config field. `users`: reads who has a login there, given the connection's config; raises ProviderError
     (None: it cannot be asked). `verify`: one read that only passes with the right credentials and account; raises
     ProviderError. `accounts`: lists accounts. `record_urls`: by resource, the vendor's page of a record for people;
-    `{id}` and names of config fields are put in.
+    `{id}` and names of config fields are put in. `counted_in`: the names of the limits that a request takes from, by
+    method and path; all limits then last a minute at most (None: every request takes from all).
     """
 
     slug: str
@@ -394,3 +395,4 @@ class Manifest:
     verify: Callable[[Exchange, Mapping[str, str]], None] | None = None
     accounts: AccountList | None = None
     record_urls: Mapping[str, str] = field(default_factory=dict)
+    counted_in: Callable[[str, str], Collection[str]] | None = None

@@ -10,6 +10,7 @@ from .base import Manifest
 
 # Loaded when first asked for: a process that never talks to a provider never imports it.
 _MODULES = {
+    "followupboss": "integrations.providers.followupboss.manifest",
     "gohighlevel": "integrations.providers.gohighlevel.manifest",
     "hubspot": "integrations.providers.hubspot.manifest",
     "lofty": "integrations.providers.lofty.manifest",

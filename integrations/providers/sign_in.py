@@ -33,4 +33,12 @@ class JwtSignIn:
     secret: str
 
 
-SignIn = OAuthSignIn | JwtSignIn
+@dataclass(frozen=True, slots=True)
+class BasicSignIn:
+    """HTTP Basic (RFC 7617): the secret `user` as user name, no password; `headers` carry further secrets, if given."""
+
+    user: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+SignIn = OAuthSignIn | JwtSignIn | BasicSignIn

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -12,14 +13,15 @@ from pathlib import Path
 from . import faults, journal
 from .control import Control
 from .faults import Fault
+from .followupboss.front import FollowUpBoss
 from .gohighlevel.front import GoHighLevel
 from .hubspot.front import HubSpot
-from .limits import Limit, Usage, Windows
+from .limits import Limit, Names, Usage, Windows
 from .lofty.front import Lofty
 from .messages import Drop, MalformedError, Request, Response, encode
 from .rollout.front import Rollout
 from .store import Account, Data, Store
-from .vendor import Reply, Vendor
+from .vendor import Contextual, Reply, Vendor
 
 log = logging.getLogger("sandbox")
 
@@ -45,7 +47,7 @@ class Sandbox:
             with self.store.write() as data:
                 faults.forget_timed(data)
         self.vendors: dict[str, Vendor] = {
-            vendor.slug: vendor for vendor in (GoHighLevel(), HubSpot(), Lofty(), Rollout())
+            vendor.slug: vendor for vendor in (FollowUpBoss(), GoHighLevel(), HubSpot(), Lofty(), Rollout())
         }
         self._windows: dict[tuple[str, str], Windows] = {}
         self._first_seq = self._seq_of_this_boot()
@@ -80,8 +82,14 @@ class Sandbox:
         if key not in self._windows:
             limits = self.limits(data.account(provider, account), vendor)
             after = self.clock() - max(limit.seconds for limit in limits)
-            arrived = [t for one in sharing for t in journal.arrivals(data, provider, one, after, self._first_seq)]
-            self._windows[key] = Windows(limits, sorted(arrived))
+            arrived = [row for one in sharing for row in journal.arrivals(data, provider, one, after, self._first_seq)]
+            self._windows[key] = Windows(
+                limits,
+                [
+                    (row.t, self._counted_in(data, vendor, account, row.method, row.path, json.loads(row.headers)))
+                    for row in sorted(arrived)
+                ],
+            )
         return self._windows[key]
 
     def forget_windows(self) -> None:
@@ -111,16 +119,31 @@ class Sandbox:
     def _vendor_request(self, data: Data, vendor: Vendor, request: Request) -> Answer:
         account = vendor.identify(data, request)
         windows = self.windows(data, vendor.slug, account) if account is not None else None
-        admitted = windows is None or windows.admit(request.t)
-        usage = windows.usage(request.t) if windows else [Usage(limit, 0) for limit in vendor.limits]
+        headers = journal.veiled(request.headers)
+        names = self._counted_in(data, vendor, account, request.method, request.path, headers) if account else None
+        admitted = windows is None or windows.admit(request.t, names)
+        usage = windows.usage(request.t, names) if windows else [Usage(limit, 0) for limit in vendor.limits]
         counted = windows is not None and admitted
         if not admitted:
             self._record(data, vendor, request, account, 429, None, None, counted=False)
-            return self._send(vendor, 429, vendor.failure(429, "Too Many Requests"), usage)
+            refusal = self._send(vendor, 429, vendor.failure(429, "Too Many Requests"), usage)
+            if isinstance(vendor, Contextual) and windows is not None:
+                refusal.headers.update(vendor.refused_headers(windows.frees_in(request.t, names)))
+            return refusal
         fault = faults.strike(data, vendor.slug, account, request, request.path, self.clock())
         answer, status, effect = self._act(data, vendor, request, fault, usage)
         self._record(data, vendor, request, account, status, effect, fault.kind if fault else None, counted=counted)
         return answer
+
+    @staticmethod
+    def _counted_in(
+        data: Data, vendor: Vendor, account: str, method: str, path: str, headers: Mapping[str, str]
+    ) -> Names:
+        """The limits that count a request; None: all the vendor's."""
+        if not isinstance(vendor, Contextual):
+            return None
+        held = data.account(vendor.slug, account)
+        return vendor.counted_in(method, path, headers, held.config if held else {})
 
     def _act(
         self, data: Data, vendor: Vendor, request: Request, fault: Fault | None, usage: Sequence[Usage]

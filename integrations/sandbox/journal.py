@@ -97,17 +97,28 @@ def clear(data: Data) -> None:
     data.sql.execute("DELETE FROM journal")
 
 
-def arrivals(data: Data, provider: str, account: str, after: float, first_seq: int) -> list[float]:
-    """When the counted requests of an account arrived, oldest first, from ``after`` on (monotonic seconds)."""
-    found: list[float] = []
-    for (t,) in data.sql.execute(
-        "SELECT t FROM journal WHERE seq > ? AND provider = ? AND account = ? AND counted = 1 ORDER BY seq DESC",
+@dataclass(frozen=True, order=True)
+class Arrival:
+    """A counted request: when it arrived (monotonic seconds), what for, and its headers as JSON, secrets hashed."""
+
+    t: float
+    method: str
+    path: str
+    headers: str
+
+
+def arrivals(data: Data, provider: str, account: str, after: float, first_seq: int) -> list[Arrival]:
+    """The counted requests of an account, oldest first, from ``after`` on (monotonic seconds)."""
+    found: list[Arrival] = []
+    for t, *rest in data.sql.execute(
+        "SELECT t, method, path, headers FROM journal "
+        "WHERE seq > ? AND provider = ? AND account = ? AND counted = 1 ORDER BY seq DESC",
         (first_seq, provider, account),
     ):
         if t <= after - 1:  # rows are in order but for moments
             break
         if t > after:
-            found.append(t)
+            found.append(Arrival(t, *rest))
     found.sort()
     return found
 

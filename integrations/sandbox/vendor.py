@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .holdings import Tab
 from .limits import Limit, Usage
@@ -69,3 +69,14 @@ class Vendor(Protocol):
 
     def recorded_body(self, request: Request) -> object:
         """The body as the journal keeps it: parsed where it can be, secrets hashed."""
+
+
+@runtime_checkable
+class Contextual(Protocol):
+    """A vendor each of whose limits counts only some requests, and that tells a refused one when to come back."""
+
+    def counted_in(self, method: str, path: str, headers: Mapping[str, str], config: Mapping[str, object]) -> list[str]:
+        """The names of the limits that count a request. ``headers`` as the journal has them, secrets hashed."""
+
+    def refused_headers(self, wait_s: float) -> dict[str, str]:
+        """The headers of a 429 beside those of every answer."""

@@ -139,7 +139,8 @@ class GuardedTransport(httpx.BaseTransport):
     Raises Refused, GateUnreachable, NotSent (no byte of this request left us), UnsendableError, what before_write
     raised, or httpx.TransportError (bytes may have left: doubt). `deadline_s` bounds connecting, TLS, request, headers
     and body together. `retry_after` reads the seconds out of a 429's headers, `learned` what an answer's say of the
-    provider's windows; `garbled` judges a 2xx with a body.
+    provider's windows; `garbled` judges a 2xx with a body. `narrowed`: the scope with the windows alone that a request
+    takes from (None: it takes from all).
     """
 
     def __init__(
@@ -152,11 +153,12 @@ class GuardedTransport(httpx.BaseTransport):
         retry_after: Callable[[Mapping[str, str]], float | None],
         learned: Callable[[Mapping[str, str]], Sequence[Learned]] = lambda _headers: (),
         garbled: Callable[[httpx.Response], bool] = not_json,
+        narrowed: Callable[[httpx.Request], Scope] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wire = wire
         self._gate = gate
-        self._scope = scope
+        self._scope_of = narrowed or (lambda _request: scope)
         self._deadline_s = deadline_s
         self._retry_after = retry_after
         self._learned = learned
@@ -165,7 +167,7 @@ class GuardedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request, admitted and reported. `response.extensions["reanna.breaker"]`: the circuit afterwards."""
-        crossing = _Crossing(self._gate, self._scope, self._clock, request)
+        crossing = _Crossing(self._gate, self._scope_of(request), self._clock, request)
         deadline_s = _left(self._deadline_s)
         crossing.admit()
         try:

@@ -194,6 +194,7 @@ REANNA_IMPORT_AT_ONCE_ROWS = env.read.int("REANNA_IMPORT_AT_ONCE_ROWS", default=
 REANNA_IMPORT_MAX_MB = env.read.int("REANNA_IMPORT_MAX_MB", default=100)
 REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30)
 REANNA_BASE_URLS = {
+    "followupboss": env.read.str("REANNA_BASE_URL_FOLLOWUPBOSS", default="https://api.followupboss.com/v1"),
     "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),
     "hubspot": env.read.str("REANNA_BASE_URL_HUBSPOT", default="https://api.hubapi.com"),
     "lofty": env.read.str("REANNA_BASE_URL_LOFTY", default="https://api.lofty.com"),

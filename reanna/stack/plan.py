@@ -40,6 +40,7 @@ class Options:
 def shared_environ(options: Options, redis_url: str) -> dict[str, str]:
     """What any process needs to be part of this stack: also commands in another terminal (see `runfile.join`)."""
     vendors = {
+        "REANNA_BASE_URL_FOLLOWUPBOSS": "/followupboss/v1",
         "REANNA_BASE_URL_GOHIGHLEVEL": "/gohighlevel",
         "REANNA_BASE_URL_HUBSPOT": "/hubspot",
         "REANNA_BASE_URL_LOFTY": "/lofty",

@@ -20,6 +20,9 @@ def test_one_read_as_the_contract_has_it(each_crm: Crm) -> None:
     (row,) = each_crm.sandbox.journal()
     assert (row["method"], row["status"], row["effect"]) == ("GET", 200, None)
     provider = each_crm.connection.provider
+    if provider == "followupboss":  # whose contract is not published
+        assert (row["path"], row["query"]) == ("/v1/identity", {})
+        return
     headers = {**row["headers"], "Authorization": "Bearer x"}
     validate_request(row["method"], row["path"], headers, row["query"], row["body"], provider=provider)
 

@@ -18,5 +18,7 @@ def test_every_kind_stands_under_its_own_name() -> None:
 
 
 def test_an_unknown_slug_is_named_with_what_there_is() -> None:
-    with pytest.raises(registry.UnknownProviderError, match="no provider is called 'acme'; there are: gohighlevel"):
+    with pytest.raises(
+        registry.UnknownProviderError, match="no provider is called 'acme'; there are: followupboss, gohighlevel"
+    ):
         registry.manifest("acme")

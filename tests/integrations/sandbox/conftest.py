@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crm_client import Crm
+from tests.followupboss_client import FollowUpBossCrm
 from tests.lofty_client import LoftyCrm
 from tests.rollout_client import RolloutCrm
 from tests.sandbox_server import SandboxServer
@@ -44,5 +45,13 @@ def lofty(sandbox: SandboxServer) -> Iterator[LoftyCrm]:
 def rollout(sandbox: SandboxServer) -> Iterator[RolloutCrm]:
     sandbox.rollout()
     client = RolloutCrm(sandbox.url)
+    yield client
+    client.http.close()
+
+
+@pytest.fixture
+def fub(sandbox: SandboxServer) -> Iterator[FollowUpBossCrm]:
+    sandbox.followupboss()
+    client = FollowUpBossCrm(sandbox.url)
     yield client
     client.http.close()

@@ -1,0 +1,1 @@
+"""Follow Up Boss, API v1: https://docs.followupboss.com/reference."""

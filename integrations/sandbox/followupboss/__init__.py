@@ -1,0 +1,1 @@
+"""Follow Up Boss, API v1, as https://docs.followupboss.com/reference describes it."""
