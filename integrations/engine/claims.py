@@ -156,9 +156,13 @@ def enter(claimed: Claim) -> None:
         raise LeaseLost(str(claimed.operation.pk))
 
 
-def mark_sent(claimed: Claim, *, ref: ExternalRef, version: int, digest: str, started_ms: int) -> int:
+def mark_sent(
+    claimed: Claim, *, ref: ExternalRef, version: int, digest: str, started_ms: int, found_id: str | None = None
+) -> int:
     """Commits that a write is about to leave us: the row, the Attempt, and the ref's acknowledged digest to NULL.
 
+    `found_id`: what a look-up found, and the write changes. It is linked here: should the CRM definitely refuse the
+    write, nothing is in doubt any more, nobody looks again, and what is not linked would be created once more.
     Returns the time written. Raises LeaseLost or CancelAsked; then nothing was written and nothing may be sent.
     """
     operation = claimed.operation
@@ -181,7 +185,8 @@ def mark_sent(claimed: Claim, *, ref: ExternalRef, version: int, digest: str, st
             started_ms=started_ms,
             sent_ms=now,
         )
-        ExternalRef.objects.filter(pk=ref.pk).update(acked_digest=None)
+        linked = {} if found_id is None else {"external_id": found_id}
+        ExternalRef.objects.filter(pk=ref.pk).update(acked_digest=None, **linked)
     return now
 
 

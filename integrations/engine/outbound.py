@@ -173,6 +173,7 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
             return done
         if isinstance(found, Found):
             facts = RefFacts(found.external_id, ref.marker)
+            attempt.found_id = found.external_id
     changed = overwriting.changed_there(attempt, kind, wanted, exchange)
     if changed is not None:
         return changed
@@ -316,6 +317,7 @@ def _before_write(engine: Engine, attempt: Try) -> None:
             version=attempt.version,
             digest=attempt.digest,
             started_ms=attempt.started_ms,
+            found_id=attempt.found_id,
         )
         engine.observe("after_sent_commit")
     left = engine.lease_left(attempt.claim)

@@ -38,7 +38,10 @@ def scrubbed(value: Any, secrets: Mapping[str, object]) -> Any:
 
 @dataclass
 class Try:
-    """Filled as the work goes on; `ending` turns it into what settling writes."""
+    """Filled as the work goes on; `ending` turns it into what settling writes.
+
+    `found_id`: what a look-up found of a record that is not linked, and that is to be changed.
+    """
 
     claim: Claim
     connection: Connection
@@ -50,6 +53,7 @@ class Try:
     digest: str = ""
     sent_ms: int | None = None
     settle_s: float = 0.0
+    found_id: str | None = None
 
     def ending(self, fact: Fact, **values: object) -> Ending:
         """An Ending with what this try knows filled in."""

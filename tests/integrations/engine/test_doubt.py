@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+
+import pytest
 
 from integrations.models import (
     Operation,
 )
+from integrations.operations import operations as verbs
 from integrations.operations.audit import Who
 from tests.crm import Crm, make_tour, move
 
@@ -37,6 +41,32 @@ def test_a_to_b_to_a_while_the_answer_to_b_is_lost_ends_at_a(synced: Crm) -> Non
     assert datetime.fromisoformat(last) == start
     assert set(Operation.objects.values_list("state", flat=True)) == {"succeeded"}
     assert len(synced.appointments()) == 3
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [{"kind": "status", "status": 503}, {"kind": "rate_limited", "retry_after": 3}, {"kind": "status", "status": 422}],
+)
+def test_what_was_found_is_not_forgotten_when_the_change_of_it_is_refused(
+    each_crm: Crm, tomorrow: datetime, refusal: dict[str, Any]
+) -> None:
+    """The create arrived, its answer did not; then the stop was moved, and the CRM says a definite no to that."""
+    vendor, tour = each_crm.connection.provider, make_tour(tomorrow)
+    created = {"method": "POST", "path": "^.*/appointments$"}
+    each_crm.sandbox.faults("drop_after_effect", provider=vendor, match=created)
+    each_crm.sync(tour)
+    move(tour.stops.get(), 30)
+    each_crm.sandbox.faults(provider=vendor, match={"method": "PUT"}, **refusal)
+    each_crm.settle_doubt()
+    each_crm.drain()
+    assert not each_crm.operation().in_doubt
+    if each_crm.operation().state == "dead":
+        verbs.retry(each_crm.operation().pk, STAFF)
+    each_crm.pass_time(700)
+    each_crm.redis.wipe_warm("reanna:gate")
+    each_crm.drain()
+    assert each_crm.operation().state == "succeeded"
+    assert [effect["op"] for effect in each_crm.sandbox.effects("appointment")] == ["create", "update"]
 
 
 def test_attempts_used_up_in_doubt_ask_a_person_and_never_send_again(crm: Crm, tomorrow: datetime) -> None:
