@@ -48,6 +48,8 @@ STRIKE_LIMIT_S, SETTLE_LIMIT_S = 60.0, 240.0
 # Beside the sending: the write's answer is held back so long that the threads beside it come by.
 BESIDE = ("mid_heartbeat", "in_sweep")
 HELD_BACK_S = 1.1
+# Of whose sandboxes a cell gets an account of its own; the other providers' sending is the same engine's.
+PROVIDERS = ("gohighlevel", "rollout")
 # Where its first strike would find nothing in hand.
 NTH = {"in_sweep": 2}
 
@@ -85,8 +87,8 @@ def table() -> list[Cell]:
 
     return [
         Cell(provider, act, point, action)
-        for provider, acts in ALL_ACTS.items()
-        for act in acts
+        for provider in PROVIDERS
+        for act in ALL_ACTS[provider]
         for point in POINTS
         for action in ACTIONS
         if point != "in_token_refresh" or provider == "gohighlevel"

@@ -76,6 +76,7 @@ class Staff:
         self.post("/admin/login/?next=/admin/", {"username": name, "password": password})
         first = self.save_in_api()
         self.agent, self.buyer = first["agent"]["id"], first["buyer"]["id"]
+        self.look()  # what a page costs the first time is not Redis's doing
         self.outcome.took.clear()
 
     def close(self) -> None:
@@ -178,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for what, took in outcome.took.items():
         print(f"{what}: {len(took)}, p99 {outcome.p99(what):.3f} s, longest {max(took):.3f} s")
     assert outcome.findings is not None
+    print(f"all of them: p99 {outcome.p99():.3f} s")
     print(f"tours saved {outcome.saved}, there {outcome.found}\n{outcome.findings.text()}")
     return 0 if outcome.good else 1
 
