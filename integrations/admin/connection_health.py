@@ -229,7 +229,7 @@ def _call(attempt: Attempt, what: About, now_ms: int) -> CallLine:
         kind=wording.kind(attempt.operation.kind),
         when=moments.ago(attempt.started_ms, UTC, now_ms),
         took=took,
-        outcome=attempt.outcome.replace("_", " ") or "no answer yet",
+        outcome=wording.outcome(attempt.outcome),
         status=attempt.status,
         calls=attempt.calls,
     )

@@ -145,7 +145,7 @@ def _tries(attempts: list[Attempt], zone: ZoneInfo) -> list[Try]:
             started=moments.clock(moments.at_ms(attempt.started_ms), zone),
             sent=moments.clock(moments.at_ms(attempt.sent_ms), zone) if attempt.sent_ms else "not sent",
             took=_took(attempt),
-            outcome=attempt.outcome.replace("_", " ") or "no answer yet",
+            outcome=wording.outcome(attempt.outcome),
             status=attempt.status,
             calls=attempt.calls,
             request_id=attempt.request_id,

@@ -121,6 +121,30 @@ class TourPresses(Endpoint):
             raise NotFound("This tour has no such stop.")
         return stop
 
+    @extend_schema(
+        request=WhyGiven,
+        responses=TourShown,
+        description="As `press` with `cancel`: its appointments are cancelled in the CRMs once the time to undo is over.",
+    )
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        return self._pressed_short(int(pk), one_click.CANCEL_TOUR)
+
+    @extend_schema(
+        request=WhyGiven,
+        responses=TourShown,
+        description="As `press` with `complete`: its summary follows once the time to undo is over.",
+    )
+    @action(detail=True, methods=["post"])
+    def complete(self, request: Request, pk: str) -> Response:
+        return self._pressed_short(int(pk), one_click.COMPLETE)
+
+    def _pressed_short(self, tour_id: int, verb: Verb) -> Response:
+        by = self.who(self.reason(self.body(WhyGiven)))
+        now = timezone.now()
+        self.guarded(tour_id, lambda: one_click.press_tour(tour_id, verb.slug, by, now=now))
+        return self.told(tour_id)
+
     @extend_schema(request=TourPressGiven, responses=PressShown, description="Do it as the page’s button does.")
     @action(detail=True, methods=["post"])
     def press(self, request: Request, pk: str) -> Response:

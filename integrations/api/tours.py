@@ -16,7 +16,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from integrations.models import Tour, TourStatus, TourStop
+from integrations.models import Tour, TourStop
 from integrations.operations import tours
 from integrations.operations.tour_saving import lock_stops, lock_tours
 from integrations.operations.values import clean_value
@@ -33,7 +33,6 @@ from .tour_parts import (
     TourChanged,
     TourGiven,
     TourShown,
-    WhyGiven,
     tour_input,
 )
 from .tour_presses import TourPresses
@@ -112,19 +111,6 @@ class Tours(ListModelMixin, TourPresses):
             self.must_match(_all().get(pk=locked[0].pk))
             tours.save_tour(tour_input(data, locked[0], stops), actor=by.actor, via=by.via)
         return self.told(int(pk))
-
-    @extend_schema(request=WhyGiven, responses=TourShown, description="Cancel it; its appointments are cancelled.")
-    @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, pk: str) -> Response:
-        return self._press(tours.cancel_tour, int(pk), int(pk), self.body(WhyGiven))
-
-    @extend_schema(request=WhyGiven, responses=TourShown, description="It is over. Its summary follows.")
-    @action(detail=True, methods=["post"])
-    def complete(self, request: Request, pk: str) -> Response:
-        def verb(tour_id: int, **by: Any) -> bool:
-            return tours.set_tour_status(tour_id, TourStatus.COMPLETED, **by)
-
-        return self._press(verb, int(pk), int(pk), self.body(WhyGiven))
 
     @extend_schema(request=StopStatusGiven, responses=TourShown, description="Confirm, deny or cancel a stop.")
     @action(detail=True, methods=["post"], url_path=f"stops/(?P<stop_id>{ID})/status")

@@ -1,7 +1,7 @@
 """The verbs a person has for a stop or a tour at one press: which make sense now, and doing one.
 
 What such a press plans waits REANNA_UNDO_S before a worker may take it, so that there is time to undo
-(`undo.py`). Imports, the API and the forms wait for nothing.
+(`undo.py`). Imports, the forms and what else the API can do wait for nothing.
 """
 
 from __future__ import annotations

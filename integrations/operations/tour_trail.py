@@ -14,9 +14,9 @@ from django.db.models import F, Q, QuerySet, Value
 
 from integrations.models import Attempt, AuditEvent, ConnectionHold, Operation, State, Tour, TourStop
 
-from . import moments, undo, wording
+from . import change_words, moments, undo, wording
 
-SHOWN, MOST_VALUES, LONGEST = 25, 4, 60
+SHOWN, MOST_NAMES = 25, 4
 READ = 40
 """Of each sort so many are read, the latest."""
 
@@ -58,7 +58,7 @@ _Timed = tuple[int, Change]
 
 
 def latest(about: About, zone: ZoneInfo, now_ms: int) -> list[Change]:
-    """Newest first. Three queries at most, however much happened."""
+    """Newest first. Three queries, however much happened; two more where other people were named than the tour has."""
     known = sorted(about.operations, key=lambda row: row.pk)[-MOST_OPERATIONS:]
     about = About(about.tour, about.stops, known, about.labels)
     found = [*_staff(about, zone), *_planned(about, zone)]
@@ -73,7 +73,9 @@ def _staff(about: About, zone: ZoneInfo) -> Iterable[_Timed]:
     since_ms = min((_ms(row) for row in about.operations), default=0)
     newest = True
     operations = {row.pk: row for row in about.operations}
-    for event in _events(about):
+    events = list(_events(about))
+    names = change_words.names(about.tour, events, zone)
+    for event in events:
         at_ms = int(event.at.timestamp() * 1000)
         if event.object_type == "connection" and at_ms < since_ms:
             continue
@@ -82,12 +84,13 @@ def _staff(about: About, zone: ZoneInfo) -> Iterable[_Timed]:
         refused = undo.refusal(event, about.tour, list(about.stops)) if meant else ""
         row = operations.get(event.object_id or 0) if event.object_type == "operation" else None
         at = event.object_id if event.object_type == "connection" else row.connection_id if row else None
+        what = change_words.words(event, names)
         yield (
             at_ms,
             Change(
                 moments.clock(event.at, zone),
                 f"{event.actor or 'the system'}, {event.get_via_display()}",
-                f"{_name(row, about)}: {words(event)}" if row else words(event),
+                f"{_name(row, about)}: {what}" if row else what,
                 undo_id=event.pk if meant and not refused else None,
                 no_undo=refused,
                 where=about.labels.get(at, "") if at else "",
@@ -126,8 +129,8 @@ def _planned(about: About, zone: ZoneInfo) -> Iterable[_Timed]:
             yield row.settled_ms, Change(_clock(row.settled_ms, zone), "", ended, where=where, operation_id=row.pk)
     for (connection_id, _), rows in together.items():
         names = [_name(row, about) for row in rows]
-        more = f" and {len(names) - MOST_VALUES} more" if len(names) > MOST_VALUES else ""
-        planned = f"planned: {', '.join(names[:MOST_VALUES])}{more}"
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        planned = f"planned: {', '.join(names[:MOST_NAMES])}{more}"
         where, alone = about.labels.get(connection_id, ""), rows[0].pk if len(rows) == 1 else None
         yield _ms(rows[0]), Change(_clock(_ms(rows[0]), zone), "", planned, where=where, operation_id=alone)
 
@@ -145,7 +148,7 @@ def _sent_and_held(about: About, zone: ZoneInfo, now_ms: int) -> Iterable[_Timed
         where, when = about.labels.get(connection_id, ""), _clock(at_ms, zone)
         row = ids.get(operation_id)
         if row is not None:
-            told = f"{what.replace('_', ' ') or 'no answer yet'}, {number} request{'' if number == 1 else 's'}"
+            told = f"{wording.outcome(what)}, {number} request{'' if number == 1 else 's'}"
             yield at_ms, Change(when, "", f"{_name(row, about)} tried: {told}", where=where, operation_id=row.pk)
         elif not operation_id and _waited(about.operations, connection_id, at_ms, number, now_ms):
             held = f"held back: {wording.reason(what)}, until about {_clock(number, zone, now_ms)}"
@@ -176,19 +179,3 @@ def _ms(row: Operation) -> int:
 def _clock(ms: int, zone: ZoneInfo, now_ms: int | None = None) -> str:
     now = None if now_ms is None else moments.at_ms(now_ms)
     return moments.clock(moments.at_ms(ms), zone, now=now)
-
-
-def words(event: AuditEvent) -> str:
-    """The verb and what became of each value."""
-    before, after = event.before or {}, event.after or {}
-    names = [name for name in after if not name.endswith("version")]
-    told = [f"{name.replace('_', ' ')} {_change(before, after, name)}" for name in names[:MOST_VALUES]]
-    if len(names) > MOST_VALUES:
-        told.append(f"and {len(names) - MOST_VALUES} more")
-    verb = event.verb.replace(".", " ").replace("_", " ")
-    return ": ".join(part for part in (verb, ", ".join(told)) if part) + (f" ({event.reason})" if event.reason else "")
-
-
-def _change(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
-    new = str(after[name])[:LONGEST]
-    return f"{str(before[name])[:LONGEST]} → {new}" if before.get(name) not in (None, "") else new

@@ -79,6 +79,13 @@ KINDS = {
     "tour.summary": "Tour summary",
 }
 
+OUTCOMES = {
+    "": "no answer yet",
+    "understood": "taken by the CRM",
+    "uncertain": "its answer was lost",
+    "worker_lost": "its process died",
+}
+
 QUESTIONS = {
     "two_matches": "Which record in the CRM is this one? Delete the double there, then retry, or give its id.",
     "changed_at_provider": "It was changed in the CRM since we last wrote it. Send ours over it, or keep theirs?",
@@ -195,6 +202,11 @@ def decision(state: str, reason: str) -> tuple[Verb, ...]:
 def reason(name: str) -> str:
     """The reason in words; empty for none."""
     return REASONS.get(name, name.replace("_", " "))
+
+
+def outcome(name: str) -> str:
+    """What came of a try."""
+    return OUTCOMES.get(name, name.replace("_", " "))
 
 
 def state(name: str) -> str:

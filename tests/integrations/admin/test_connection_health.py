@@ -55,8 +55,8 @@ def test_the_last_calls_are_told_newest_first(crm: Crm) -> None:
     calls = connection_health.load(crm.connection, db_now()).calls
 
     assert [(call.kind, call.outcome, call.status) for call in calls] == [
-        ("Appointment", "understood", 200),
-        ("Buyer", "understood", 201),
+        ("Appointment", "taken by the CRM", 200),
+        ("Buyer", "taken by the CRM", 201),
     ]
     assert calls[0].url == reverse("admin:integrations_operation_change", args=[Operation.objects.latest("pk").pk])
 

@@ -60,7 +60,7 @@ def test_the_page_shows_it_with_undo_in_message_and_trail(staff: Client, stop: T
     undo = at("undo", stop.tour, AuditEvent.objects.get().pk)
     assert text.count(f'action="{undo}"') == 1
     assert f'action="../undo/{AuditEvent.objects.get().pk}/"' in text
-    assert "ada, Admin:</span> stop status: stop 1 appointment status pending → confirmed" in text
+    assert "ada, Admin:</span> stop status: stop 1 status Pending → Confirmed" in text
     assert "Kept back for a moment so that it can be undone; not before" in text
 
 

@@ -67,7 +67,7 @@ def test_while_it_is_worked_on_the_same_request_is_a_409(api: Asking, tour: Tour
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("integrations.operations.tours.cancel_tour", verb)
+        patch.setattr("integrations.operations.one_click.press_tour", verb)
         assert api.post(f"/api/tours/{tour.pk}/cancel", {}, Idempotency_Key="k-1").status_code == 200
     assert seen == [409]
 

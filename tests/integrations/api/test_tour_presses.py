@@ -45,6 +45,23 @@ def test_a_press_waits_and_is_undone_before_anything_is_sent(api: Asking, ahead:
     assert writes(crm) == []
 
 
+def test_cancel_and_complete_are_presses_that_answer_the_tour(api: Asking, ahead: Tour, crm: Crm) -> None:
+    at = f"/api/tours/{ahead.pk}"
+    early = api.post(f"{at}/complete")
+    assert (early.status_code, early.json()["detail"]) == (409, "Complete does not apply. It has not started yet.")
+    answer = api.post(f"{at}/cancel", {"reason": "rain"})
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    crm.drain()
+    assert writes(crm) == []
+    change = AuditEvent.objects.get(verb="tour.cancelled", reason="rain", via="api")
+    assert api.post(f"{at}/undo", {"change": str(change.pk)}).json()["tour"]["status"] == "scheduled"
+    assert api.post(f"{at}/cancel").json()["status"] == "cancelled"
+    assert api.post(f"{at}/cancel").status_code == 200
+    crm.pass_time(60)
+    crm.drain()
+    assert writes(crm) == ["cancelled", "cancelled"]
+
+
 def test_what_a_crm_was_told_is_not_undone(api: Asking, ahead: Tour, crm: Crm) -> None:
     stop, at = ahead.stops.get(sequence=1), f"/api/tours/{ahead.pk}"
     change = api.post(f"{at}/stops/{stop.pk}/press", {"verb": "cancel"}).json()["change"]

@@ -64,7 +64,7 @@ def test_what_was_planned_tried_and_decided_stands_in_one_order(tour: Tour, crm_
         (
             "Main CRM",
             "olga, Admin",
-            "Appointment of stop 1: retry: state dead → pending, reason rejected →  (mended)",
+            "Appointment of stop 1: retry: state Failed → Waiting its turn, reason The CRM refused it → none (mended)",
         ),
         ("Main CRM", "", "planned: Appointment of stop 1"),
     ]
@@ -100,7 +100,7 @@ def test_what_happened_to_the_connection_is_told_from_the_first_plan_on(tour: To
     assert [where for where, who, _ in told(tour) if who] == []
     Operation.objects.update(created_at=datetime.now(UTC) - timedelta(seconds=60))
     AuditEventFactory(**{**pause, "verb": "connection.update"})
-    assert [line for line in told(tour) if line[1]] == [("Main CRM", "ann, Admin", "connection pause (long ago)")]
+    assert [line for line in told(tour) if line[1]] == [("Main CRM", "ann, Admin", "sending paused (long ago)")]
 
 
 def test_the_change_that_can_be_undone_is_told_however_much_it_led_to(tour: Tour, crm_row: Connection) -> None:
@@ -160,4 +160,4 @@ def test_what_the_gate_held_back_is_told_on_the_tours_page(crm: Crm) -> None:
     crm.sync(tour)
     held = [what for _, _, what in told(tour) if what.startswith("held back: The CRM's rate limit, until about ")]
     assert len(held) == 1
-    assert "Buyer tried: understood, 3 requests" in [what for _, _, what in told(tour)]
+    assert "Buyer tried: taken by the CRM, 3 requests" in [what for _, _, what in told(tour)]
