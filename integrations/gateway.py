@@ -210,7 +210,7 @@ def _in_words(slug: str) -> Iterator[None]:
     except Refused as refused:
         why = refused.refusal.reason
         kind = CircuitOpen if why in _STOPPED else RateLimited
-        raise kind(slug, f"not asked now: {_WHY[why]}", retry_after_s=ASK_AGAIN_S) from None
+        raise kind(slug, _WHY[why], retry_after_s=ASK_AGAIN_S) from None
     except GateUnreachable:
         raise Uncertain(slug, "Redis cannot be reached, so nothing may be asked", retry_after_s=ASK_AGAIN_S) from None
     except (TransportRefusal, httpx.TransportError) as error:

@@ -239,7 +239,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
             title="Send again after the backup was restored?",
             button="Go",
             says=(
-                f"{doubted} operations in doubt are looked up in their CRM first; what is there is not sent again.",
+                f"Operations in doubt are looked up in their CRM first ({doubted}); what is there is not sent again.",
                 "What was changed in a CRM since the backup is not written over: it asks, as always.",
                 "What the backup lacks and nobody brought in again is not known here: its records in the CRMs stay.",
             ),
@@ -312,7 +312,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
             act=act,
             danger=danger,
             form=ReasonForm,
-            items=[f"{wording.state(state)}: {n} operations" for state, n in sorted(counts.items())],
+            items=[f"{wording.state(state)}: {n}" for state, n in sorted(counts.items())],
         )
         return ask(self, request, connection, question, self.change_url(connection.pk))
 

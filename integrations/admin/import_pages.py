@@ -57,6 +57,7 @@ class ImportPages(ImportMixin, Page):  # type: ignore[misc]  # the library is no
     """The pages around an import, by django-import-export's places and forms."""
 
     resource_classes = RESOURCES
+    empty_words = "Each import stands here, with what it changed."
     import_form_class = UploadForm
     confirm_form_class = ConfirmForm
     tmp_storage_class = PrivateStorage
@@ -303,18 +304,18 @@ class _Echo:
 
 def _sentences(plan: UndoPlan) -> list[str]:
     """A plan in words."""
-    said = [f"{number} appointments in {label} are cancelled there." for label, number in plan.appointments.items()]
+    said = [f"Appointments cancelled in {label}: {number}." for label, number in plan.appointments.items()]
     counts = (
-        (len(plan.cancel), "tours that it created are cancelled and archived."),
-        (len(plan.restore), "tours that it changed are put back as they were."),
-        (plan.feedback_deleted, "answers that it brought are deleted; no CRM knows of them."),
-        (plan.feedback_restored, "answers that it changed are put back; the CRMs follow."),
-        (plan.contacts_archived, "buyers that it created are archived. Who is in a CRM already stays there."),
-        (plan.contacts_kept, "buyers that it created stay, because others use them."),
-        (plan.agents_kept, "agents that it created stay."),
-        (len(plan.left), "records are left as they are, because someone changed them since or a CRM knows of them."),
+        (len(plan.cancel), "Tours that it created, cancelled and archived"),
+        (len(plan.restore), "Tours that it changed, put back as they were"),
+        (plan.feedback_deleted, "Answers that it brought and no CRM knows of, deleted"),
+        (plan.feedback_restored, "Answers that it changed, put back (the CRMs follow)"),
+        (plan.contacts_archived, "Buyers that it created, archived (who is in a CRM already stays there)"),
+        (plan.contacts_kept, "Buyers that it created and others use, who stay"),
+        (plan.agents_kept, "Agents that it created, who stay"),
+        (len(plan.left), "Records left as they are, because someone changed them since or a CRM knows of them"),
     )
-    said += [f"{number} {words}" for number, words in counts if number]
+    said += [f"{words}: {number}." for number, words in counts if number]
     if plan.empty:
         said.insert(0, "There is nothing to take back; the import will be marked as taken back.")
     return said

@@ -14,7 +14,7 @@ from integrations.operations.expected import Forecast
 from integrations.operations.operation_state import allowed, next_time
 from integrations.operations.sync_state import Cell, Line, explain
 from integrations.operations.tour_state import blockers_of, facts_of, gate_mode, holder_of, with_map
-from integrations.providers.plain import FORCED
+from integrations.texts import FORCED
 
 from . import entities
 

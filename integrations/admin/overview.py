@@ -11,14 +11,17 @@ from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
 from integrations.engine.clock import db_now
-from integrations.models import OPEN, Connection, ConnectionState, Operation, State, Tour
+from integrations.models import OPEN, Connection, ConnectionState, GateMode, Operation, State, Tour
 from integrations.operations import counting, moments, wording
 from integrations.operations.at_risk import AtRisk, tours_at_risk
+from integrations.operations.tour_state import PAUSED, gate_mode
 from integrations.providers import registry
 
 from .entities import UTC
 
 MOST_AT_RISK = 20
+STOPPED = {PAUSED: "gate_paused", GateMode.Mode.AWAY: "gate_away", GateMode.Mode.TRICKLE: "gate_trickle"}
+"""Modes of the gate in which every connection is held back → the reason."""
 DEMO = "DEMO-"  # what `seed_demo` calls its tours
 _ORDER = (
     "needs_person",
@@ -88,7 +91,7 @@ class Overview:
 
 
 def load() -> Overview:
-    """Seven queries, however much there is."""
+    """Eight queries, however much there is."""
     now_ms = db_now()
     operations_url = reverse("admin:integrations_operation_changelist")
     numbers = counting.by_state(_ORDER)
@@ -96,6 +99,7 @@ def load() -> Overview:
     first = Operation.objects.claimable().filter(connection_id=OuterRef("pk")).order_by("due_ms").values("due_ms")
     rows: list[Any] = list(Connection.objects.only(*fields).annotate(first_due_ms=Subquery(first[:1])))
     oldest_ms = min((row.first_due_ms for row in rows if row.first_due_ms is not None), default=now_ms + 1)
+    stopped = wording.reason(STOPPED[mode]) if (mode := gate_mode()) in STOPPED else ""
     counted = counting.by_connection([row.pk for row in rows], (*OPEN, State.DEAD))
     return Overview(
         now=moments.clock(moments.at_ms(now_ms), UTC),
@@ -105,15 +109,15 @@ def load() -> Overview:
             if state in numbers
         ],
         oldest=moments.ago(oldest_ms, UTC, now_ms) if oldest_ms <= now_ms else "",
-        connections=[_line(row, now_ms, counted.get(row.pk, {})) for row in rows],
+        connections=[_line(row, now_ms, counted.get(row.pk, {}), stopped) for row in rows],
         at_risk=[_risk(tour, now_ms) for tour in tours_at_risk(moments.at_ms(now_ms), most=MOST_AT_RISK)],
         has_tours=Tour.objects.exists(),
         demo=Tour.objects.filter(reference__startswith=DEMO).exists(),
     )
 
 
-def _line(row: Connection, now_ms: int, counted: dict[str, int]) -> ConnectionLine:
-    why = ""
+def _line(row: Connection, now_ms: int, counted: dict[str, int], stopped: str) -> ConnectionLine:
+    why = stopped
     if row.state != ConnectionState.ACTIVE:
         why = row.state_reason
     elif row.hold_until_ms > now_ms:

@@ -68,6 +68,8 @@ class Page(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     paginator = CappedPaginator
     actions = None
     show_facets = admin.ShowFacets.NEVER  # each would cost a count over the whole table
+    noun = ""
+    """What staff call such a record, where that is not the model's name."""
     linked_lookups: Sequence[str] = ()
     """What our own links ask a list besides its filters."""
 
@@ -86,7 +88,7 @@ class Page(ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
 
     def gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The way back, with a message, for an id that does not exist."""
-        text = f"There is no {self.opts.verbose_name} “{unquote(object_id)[:60]}”. Perhaps it was deleted."
+        text = f"There is no {self.noun or self.opts.verbose_name} “{unquote(object_id)[:60]}”. Perhaps it was deleted."
         self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(reverse("admin:index"))
 
@@ -248,7 +250,7 @@ def deletion_view(
         return f"“{name}” was deleted."
 
     question = Question(
-        title=f"Delete {page.opts.verbose_name} “{name}”?",
+        title=f"Delete {page.noun or page.opts.verbose_name} “{name}”?",
         button="Delete",
         says=("It is deleted for good, if nothing outside knows of it.", instead),
         act=act,

@@ -20,7 +20,7 @@ from integrations.operations.audit import Who
 from integrations.operations.people import save_contact
 from integrations.operations.refusals import NotPossible
 from integrations.operations.validation import clean_contact
-from integrations.providers.plain import undirected
+from integrations.texts import undirected
 
 from .choosing import one_of
 from .forms_page import FormPage
@@ -84,6 +84,7 @@ class ContactForm(forms.Form):
 class ContactAdmin(FormPage, Deletable, LeavesOut, Merges):
     """Buyers."""
 
+    noun = "buyer"
     entity_type = "contact"
     list_display = ("__str__", "email", "phone", "archived")
     list_filter = (ArchivedFilter,)

@@ -124,7 +124,7 @@ class TourPresses(Endpoint):
     @extend_schema(
         request=WhyGiven,
         responses=TourShown,
-        description="As `press` with `cancel`: its appointments are cancelled in the CRMs once the time to undo is over.",
+        description="As `press` with `cancel`: its appointments are cancelled once the time to undo is over.",
     )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:

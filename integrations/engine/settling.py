@@ -23,6 +23,7 @@ from integrations.models import (
     OperationDependency,
     State,
 )
+from integrations.texts import readable
 
 from . import states
 from .claims import Claim, columns_of, row_of
@@ -125,7 +126,7 @@ def _settle(
         Attempt.objects.filter(operation=operation, token=claimed.token, outcome="worker_lost").update(
             message=f"late answer: {ending.fact} {ending.external_id or ''}"[:MESSAGE_LENGTH],
             status=ending.status,
-            request_id=ending.request_id[:80],
+            request_id=readable(ending.request_id)[:80],
         )
         return None
     row = row_of(operation)
@@ -144,7 +145,7 @@ def _settle(
     terminal = new.state in states.TERMINAL
     Operation.objects.filter(pk=operation.pk).update(
         **columns_of(new),
-        message=ending.message[:MESSAGE_LENGTH],
+        message=readable(ending.message)[:MESSAGE_LENGTH],
         settled_ms=now if terminal else None,
     )
     _write_attempt(claimed, ending, verdict, now)
@@ -189,8 +190,8 @@ def _write_attempt(claimed: Claim, ending: Ending, verdict: Verdict, now: int) -
         "ended_ms": now,
         "outcome": str(ending.fact),
         "status": ending.status,
-        "request_id": ending.request_id[:80],
-        "message": ending.message[:MESSAGE_LENGTH],
+        "request_id": readable(ending.request_id)[:80],
+        "message": readable(ending.message)[:MESSAGE_LENGTH],
         "calls": ending.calls,
         "requests": list(ending.requests),
     }

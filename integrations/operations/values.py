@@ -17,7 +17,7 @@ from django.db import models
 
 from integrations.models import validators
 from integrations.models.localtime import to_instant
-from integrations.providers.plain import undirected
+from integrations.texts import undirected
 
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _MOMENT = re.compile(

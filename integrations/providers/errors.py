@@ -20,7 +20,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .plain import undirected
+from integrations.texts import readable
+
 from .retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def words_of(response: httpx.Response) -> str:
             if isinstance(value, list):
                 value = "; ".join(str(item) for item in value)
             if value:
-                return undirected(str(value))[:MAX_TEXT]
+                return readable(str(value))[:MAX_TEXT]
     return response.reason_phrase or "no explanation"
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from integrations.texts import readable
+
 HIDDEN = "•••"
 MOST_ITEMS = 5
 DEEPEST = 6
@@ -78,7 +80,7 @@ def _shown(value: Any, name: str, depth: int) -> Any:
     if isinstance(value, (dict, list)) and depth == DEEPEST:
         return HIDDEN
     if isinstance(value, dict):
-        return {key: _shown(item, key, depth + 1) for key, item in value.items()}
+        return {readable(key): _shown(item, key, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         items = [_shown(item, name, depth + 1) for item in value[:MOST_ITEMS]]
         return items if len(value) <= MOST_ITEMS else [*items, f"and {len(value) - MOST_ITEMS} more"]
@@ -86,4 +88,6 @@ def _shown(value: Any, name: str, depth: int) -> Any:
         return value
     if name not in SHOWN:
         return HIDDEN
-    return value if not isinstance(value, str) or len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…"
+    if not isinstance(value, str):
+        return value
+    return readable(value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…")

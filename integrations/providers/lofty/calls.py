@@ -23,7 +23,7 @@ from integrations.providers.errors import (
     body_of,
     error_for,
 )
-from integrations.providers.plain import undirected
+from integrations.texts import readable
 
 SLUG = "lofty"
 # DELETE, and some GETs, are refused without it.
@@ -137,4 +137,4 @@ def request_id(response: httpx.Response) -> str:
 def _words(response: httpx.Response) -> str:
     body = body_of(response)
     text = body.get("errorMsg") if isinstance(body, dict) else body
-    return undirected(text)[:MAX_TEXT] if isinstance(text, str) else ""
+    return readable(text)[:MAX_TEXT] if isinstance(text, str) else ""

@@ -11,6 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from tests.integrations.admin.browsing import words_of
+
 IMPORT = "admin:integrations_importrun_import"
 
 
@@ -25,7 +27,7 @@ def preview(client: Client, path: Path, kind: str = "tours") -> tuple[str, str]:
     """The preview's address and text."""
     answer = hand_in(client, path, kind)
     assert answer.status_code == 302, errors_of(answer)
-    return answer.url, client.get(answer.url).content.decode()
+    return answer.url, words_of(client.get(answer.url))
 
 
 def errors_of(answer: Any) -> str:

@@ -39,10 +39,10 @@ def test_the_plan_stands_first_and_changes_nothing(staff: Client, tmp_path: Path
     text = page(staff, "importrun_undo", run.pk)
 
     for words in (
-        "1 tours that it created are cancelled and archived.",
-        "2 buyers that it created stay, because others use them.",
-        "1 agents that it created stay.",
-        "1 records are left as they are",
+        "Tours that it created, cancelled and archived: 1.",
+        "Buyers that it created and others use, who stay: 2.",
+        "Agents that it created, who stay: 1.",
+        "Records left as they are, because someone changed them since or a CRM knows of them: 1.",
         "Left: A-1 Two homes: someone changed it since;",
         "Cancelled and archived: A-2 Two homes",
         "is on tour Z-1.",
@@ -60,7 +60,7 @@ def test_every_appointment_is_cancelled_once_and_people_stay(staff: Client, crm:
     posted = [row for row in journal(crm, "POST") if row["path"].startswith("/calendars/events/appointments")]
     assert len(posted) == 4
     text = page(staff, "importrun_undo", run.pk)
-    assert f"4 appointments in {crm.connection.label} are cancelled there." in text
+    assert f"Appointments cancelled in {crm.connection.label}: 4." in text
 
     answer = staff.post(undo_url(run))
     staff.post(undo_url(run))
@@ -111,7 +111,7 @@ def test_a_file_that_was_taken_back_can_be_imported_again_with_its_buyers(staff:
 def test_answers_are_taken_back(staff: Client, tmp_path: Path) -> None:
     imported(staff, DATA / "tours-small.csv")
     run = imported(staff, DATA / "feedback-small.csv", "feedback")
-    assert "3 answers that it brought are deleted" in page(staff, "importrun_undo", run.pk)
+    assert "Answers that it brought and no CRM knows of, deleted: 3." in page(staff, "importrun_undo", run.pk)
     staff.post(undo_url(run))
     assert TourStop.objects.filter(feedback__isnull=False).count() == 0
 

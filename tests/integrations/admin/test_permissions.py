@@ -8,22 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 from django_celery_beat import models as beat
 
 from integrations.models import ApiToken, ImportRun, LeftOut, Office, Operation, Tour
 from integrations.operations import bulk
 from integrations.operations.audit import Who
 from integrations.operations.imports import uploads
-from integrations.operations.one_click import BULK_VERBS, STOP_VERBS, TOUR_VERBS
-from integrations.operations.wording import VERBS
+from tests.admin_places import OF_ACCOUNTS, addresses, names
 from tests.crm import AGENT_USERS, Crm, make_rollout_connection
 from tests.factories import AuditEventFactory, ContactFactory, FeedbackFactory, ImportRunFactory, OperationFactory
 from tests.integrations.admin.browsing import page
@@ -36,30 +34,6 @@ from tests.who_may import Page, Role, page_of
 WRITE = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM|REPLACE INTO) "?(?!django_session|axes_)(\w+)', re.IGNORECASE)
 LOGIN = "/admin/login/"
 ROLES = [role for role in Role if role is not Role.NOBODY]
-
-
-def names() -> Iterator[tuple[str, list[str]]]:
-    """Every page of the admin with the names of its arguments. Unnamed ones only redirect to a named one."""
-
-    def walk(patterns: list[Any]) -> Iterator[URLPattern]:
-        for pattern in patterns:
-            yield from walk(pattern.url_patterns) if isinstance(pattern, URLResolver) else (pattern,)
-
-    (admin,) = (one for one in get_resolver().url_patterns if getattr(one, "namespace", None) == "admin")
-    for pattern in walk(admin.url_patterns):
-        if pattern.name:
-            found = pattern.pattern.regex.groupindex if hasattr(pattern.pattern, "regex") else {}
-            yield pattern.name, sorted({*found, *getattr(pattern.pattern, "converters", {})})
-
-
-VERBS_OF = {
-    "integrations_operation_verb": tuple(VERBS),
-    "integrations_tour_press": tuple(TOUR_VERBS),
-    "integrations_tour_press_stop": tuple(STOP_VERBS),
-    "integrations_tour_press_stops": tuple(BULK_VERBS),
-}
-OF_ACCOUNTS = ("integrations_connection_accounts", "integrations_connection_account")
-"""Pages of a CRM whose accounts can be listed."""
 
 
 class World:
@@ -123,22 +97,12 @@ class World:
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:
-        """(page, address), one for each verb of a page that has verbs."""
-        for name, wanted in names():
-            record = next((key for key in sorted(self.records, key=len, reverse=True) if name.startswith(key)), "")
-            key = self.listed.pk if name in OF_ACCOUNTS else self.records.get(record, self.tour.pk)
-            values = {**self.arguments, "object_id": quote(key), "id": key}
-            for verb in VERBS_OF.get(name, ("",)):
-                arguments = {key: values[key] for key in wanted if key != "verb"} | ({"verb": verb} if verb else {})
-                yield name, reverse(f"admin:{name}", kwargs=arguments) + self.query(name)
+        """(page, address) of every page."""
 
-    def query(self, name: str) -> str:
-        """What a page needs to be asked."""
-        return {
-            "autocomplete": "?app_label=integrations&model_name=tour&field_name=agent",
-            "integrations_connection_account": f"?id={self.listed.account_key}",
-            "integrations_connection_add": "?provider=gohighlevel",
-        }.get(name, "")
+        def key_of(name: str, _verb: str) -> Any:
+            return self.listed.pk if name in OF_ACCOUNTS else None
+
+        return addresses(self.records, self.arguments, self.listed.account_key, key_of)
 
     def body(self, name: str) -> dict[str, str]:
         """What a form needs to be taken."""

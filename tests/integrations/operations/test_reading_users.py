@@ -53,7 +53,7 @@ def test_without_redis_nothing_is_asked(giving: Crm) -> None:
 def test_after_redis_forgot_it_says_that_in_words(giving: Crm) -> None:
     giving.redis.wipe()
     assert refusal(giving.connection) == (
-        "The CRM’s users could not be read: not asked now: its limits are being counted anew after Redis forgot. "
+        "The CRM’s users could not be read: its limits are being counted anew after Redis forgot. "
         "Try again in a moment."
     )
     assert giving.requests() == []

@@ -92,3 +92,9 @@ def test_nothing_under_an_unlisted_name_is_kept(value: Any, private: str) -> Non
     assert len(json.dumps(found)) <= LONGEST
     if private not in json.dumps(value, ensure_ascii=False):
         assert private not in text
+
+
+def test_what_no_database_can_hold_is_not_kept() -> None:
+    assert kept({"mess\x00age": "x", "message": "a\x00b\ud800", "errors": ["\x00"]}) == {
+        "mess age": HIDDEN, "message": "a b\ufffd", "errors": [" "],
+    }  # fmt: skip
