@@ -27,6 +27,7 @@ from tests.crm import (
     Crm,
     base_urls,
     make_connection,
+    make_followupboss_connection,
     make_lofty_connection,
     make_rollout_connection,
     make_tour,
@@ -43,10 +44,17 @@ from tests.sandbox_server import SandboxServer
 pytestmark = pytest.mark.django_db
 
 SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
-RUN = {"gohighlevel": make_connection, "lofty": make_lofty_connection, "rollout": make_rollout_connection}
+RUN = {
+    "gohighlevel": make_connection,
+    "followupboss": make_followupboss_connection,
+    "lofty": make_lofty_connection,
+    "rollout": make_rollout_connection,
+}
 """The CRMs of the run, and how each is connected."""
-PEOPLE = {"gohighlevel": "/contacts/", "lofty": "/v1.0/leads", "rollout": "/api/people"}
-STARTS = {"gohighlevel": "startTime", "lofty": "startAt", "rollout": "startsAt"}
+PEOPLE = {
+    "gohighlevel": "/contacts/", "followupboss": "/v1/people", "lofty": "/v1.0/leads", "rollout": "/api/people",
+}  # fmt: skip
+STARTS = {"gohighlevel": "startTime", "followupboss": "start", "lofty": "startAt", "rollout": "startsAt"}
 
 
 def request(seq: int, t: float, *, body: Any = None, effect: Any = None, **more: Any) -> Row:
@@ -203,6 +211,7 @@ def ran(
     """Run once for all tests of this file; our own database forgets it."""
     sandbox_server.reset(accounts=True)
     sandbox_server.account()
+    sandbox_server.followupboss()
     sandbox_server.lofty()
     sandbox_server.rollout()
     redis_server.wipe_warm("reanna:gate")
@@ -233,8 +242,8 @@ def test_a_right_run_is_right_and_counted(run: Run) -> None:
         assert (each.notes, each.summaries, each.tasks) == (2, 1, 1)
         assert (each.unreferenced, each.doubled, each.refused, each.notified, each.unleased) == (0, 0, 0, 0, 0)
     assert found.of("gohighlevel").effects["appointment update"] == 2
-    assert [found.of(slug).effects["appointment delete"] for slug in ("lofty", "rollout")] == [1, 1]
-    assert [found.of(slug).limit for slug in RUN] == [100, 500, 50]
+    assert [found.of(slug).effects["appointment delete"] for slug in ("followupboss", "lofty", "rollout")] == [1, 1, 1]
+    assert [found.of(slug).limit for slug in RUN] == [100, 250, 500, 50]
 
 
 def missing(kind: str) -> Callable[[Run, str], None]:

@@ -169,7 +169,43 @@ class Lofty:
         return str(record.body.get("leadId", ""))
 
 
-VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (GoHighLevel(), Lofty(), Rollout())}
+class FollowUpBoss:
+    """https://docs.followupboss.com/reference/rate-limiting; words say the status, and what is off is deleted."""
+
+    slug = "followupboss"
+    limit, window_s = 250, 10.0
+    paths = (
+        ("POST", r"/people$", "contact"),
+        ("PUT", r"/people/([^/]+)$", "contact_fields"),
+        ("PUT", r"/appointments/([^/]+)$", "appointment"),
+        ("DELETE", r"/appointments/([^/]+)$", "appointment"),
+        ("PUT", r"/notes/([^/]+)$", "note"),
+        ("PUT", r"/tasks/([^/]+)$", "task"),
+    )
+
+    def shown(self, record: Record) -> Shown:
+        body = record.body
+        start, end = datetime.fromisoformat(body["start"]), datetime.fromisoformat(body["end"])
+        (person,) = [one["personId"] for one in body["invitees"] if "personId" in one]
+        status = str(body["description"]).partition("\n")[0].rpartition(": ")[2].rstrip(".")
+        return Shown(str(person), start, end, status, bool(body.get("sendInvitation")))
+
+    def status_of(self, stop: Row) -> str:
+        outcome = {"showed": "showed", "no_show": "no-show"}.get(stop["outcome"])
+        return outcome or {"pending": "not confirmed yet", "confirmed": "confirmed"}[stop["appointment_status"]]
+
+    def stands(self, record: Record) -> bool:
+        return not record.deleted
+
+    def email(self, record: Record) -> str:
+        emails = record.body.get("emails") or [{}]
+        return str(emails[0].get("value") or "").casefold()
+
+    def contact_of(self, record: Record) -> str:
+        return str(record.body.get("personId", ""))
+
+
+VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (FollowUpBoss(), GoHighLevel(), Lofty(), Rollout())}
 
 
 def crm_of(rows: Sequence[Row]) -> dict[str, dict[str, Record]]:
@@ -196,4 +232,5 @@ def takes_away(row: Row) -> bool:
         return bool(row["method"] == "DELETE" or row["path"].endswith("/tags/delete"))
     people = re.search(r"/(contacts|leads|people)/[^/]+$", row["path"]) is not None
     body = row["body"] if isinstance(row["body"], dict) else {}
-    return row["method"] == "PUT" and people and "tags" in body
+    added = row["query"].get("mergeTags") == "true"
+    return row["method"] == "PUT" and people and "tags" in body and not added

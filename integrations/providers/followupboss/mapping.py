@@ -36,14 +36,26 @@ _OUTCOME_NAMES = {
 
 
 def person_body(contact: ContactFacts) -> dict[str, Any]:
-    """The body of POST /people. What we do not know is left out; no marker: e-mail or phone identify a buyer."""
+    """What POST /people says. What we do not know is left out; no marker: e-mail or phone identify a buyer.
+
+    Whose a new person is: the agent's, where showings are given to agents; else the key's own user gets it.
+    """
     names = {"firstName": one_line(contact.first_name, 80), "lastName": one_line(contact.last_name, 80)}
     body: dict[str, Any] = {name: value for name, value in names.items() if value}
     if contact.email:
         body["emails"] = [{"value": contact.email}]
     if contact.phone:
         body["phones"] = [{"value": contact.phone}]
+    if contact.assignee:
+        body["assignedUserId"] = contact.assignee
     return {**body, "source": SOURCE}
+
+
+def person_request(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent. Raises Rejected for a user that is none of theirs."""
+    if "assignedUserId" not in body:
+        return dict(body)
+    return {**body, "assignedUserId": number(body["assignedUserId"], "the agent's user")}
 
 
 def person_of(record: Mapping[str, Any]) -> Person:

@@ -93,10 +93,11 @@ class ContactLink:
         """
         if ref.external_id:
             return Understood(self._confirmed(exchange, ref.external_id).external_id, httpx.codes.OK)
+        body = mapping.person_request(wanted.body)
         phones = [entry["value"] for entry in wanted.body.get("phones", ())]
         shared = any(_is_there(exchange, "phone", phone)[0] for phone in phones)
         query = {} if shared else {"deduplicate": "true"}
-        return understood(exchange.write("POST", "/people", params=query, json=dict(wanted.body)))
+        return understood(exchange.write("POST", "/people", params=query, json=body))
 
     def _confirmed(self, exchange: Exchange, person_id: str) -> Found:
         record_of(get(exchange, record_path("/people", person_id), linked=True), person_id)
