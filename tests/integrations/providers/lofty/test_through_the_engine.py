@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from integrations.models import AgentUser, Connection, Operation, TourStop
+from integrations.operations import verification
 from integrations.operations.feedback import save_feedback
 from integrations.operations.validation import FeedbackInput
 from tests.crm import Crm, make_tour, move
@@ -153,3 +154,20 @@ def test_a_key_that_ended_needs_a_person_and_nothing_is_sent(lofty_crm: Crm, tom
     lofty_crm.sync(make_tour(tomorrow))
     assert Connection.objects.get().state == "auth_needed"
     assert lofty_crm.sandbox.effects() == []
+
+
+# --- trying out ------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_connection_is_tried_out_and_what_is_wrong_is_named(lofty_crm: Crm) -> None:
+    data = {"label": "Lofty", "scope": "brokerage", "account_email": "bob@brokerage.example", "token": "bobs-key"}
+    lofty_crm.sandbox.lofty("bob@brokerage.example", token="bobs-key")
+    passed = verification.try_out("lofty", data, None)
+    assert passed is not None
+    assert (passed.error, passed.verified_at is not None) == ("", True)
+    other = verification.try_out("lofty", {**data, "account_email": "kay@brokerage.example"}, None)
+    assert other is not None
+    assert (other.correct, "those of bob@brokerage.example" in other.error) == ("account_email", True)
+    refused = verification.try_out("lofty", {**data, "token": "mistyped-key"}, None)
+    assert refused is not None
+    assert (refused.correct, "mistyped-key" in refused.error) == ("token", False)
