@@ -16,7 +16,7 @@ from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, QuerySe
 
 from integrations.models import CLAIMABLE, Attempt, Connection, ConnectionState, ExternalRef, GateMode, Operation, State
 
-from . import states
+from . import postgresql, states
 from .clock import db_now
 
 
@@ -82,6 +82,14 @@ def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: 
 
     `monotonic` was read before the call, so that `lease_end` errs early.
     """
+    if postgresql.can():
+        rows = postgresql.claim(connection_id, owner, limit, lease_ms)
+    else:
+        rows = _claim_in_steps(connection_id, owner, limit, lease_ms)
+    return [Claim(row, owner, monotonic + lease_ms / 1000) for row in rows]
+
+
+def _claim_in_steps(connection_id: int, owner: str, limit: int, lease_ms: int) -> list[Operation]:
     with transaction.atomic():
         now = db_now()
         first = Subquery(_priorities(OuterRef("pk"))[:1])
@@ -103,7 +111,7 @@ def claim(connection_id: int, owner: str, limit: int, lease_ms: int, monotonic: 
         raise LeaseLost(f"claimed {held}, read {len(rows)}")
     order = {pk: place for place, pk in enumerate(ids)}
     rows.sort(key=lambda row: order[row.pk])
-    return [Claim(row, owner, monotonic + lease_ms / 1000) for row in rows]
+    return rows
 
 
 def _choose(connection_id: int, priority: int | None, limit: int, now: int) -> list[int]:
@@ -144,8 +152,6 @@ def _due_at(connection_id: int, priority: int, now: int) -> QuerySet[Operation, 
     )
     rows = Operation.objects.claimable().filter(connection_id=connection_id, priority=priority, due_ms__lte=now)
     rows = rows.exclude(Exists(sibling)).order_by("due_ms", "id")
-    if database.vendor == "postgresql":
-        rows = rows.select_for_update(skip_locked=True, of=("self",))
     return rows.values_list("pk", "strikes", "entity_type", "entity_id", "kind")
 
 
@@ -166,6 +172,19 @@ def mark_sent(
     Returns the time written. Raises LeaseLost or CancelAsked; then nothing was written and nothing may be sent.
     """
     operation = claimed.operation
+    if postgresql.can():
+        sent_ms = postgresql.mark_sent(
+            operation.pk,
+            claimed.token,
+            ref_id=ref.pk,
+            version=version,
+            digest=digest,
+            started_ms=started_ms,
+            found_id=found_id,
+        )
+        if sent_ms is None:
+            raise _why_not(claimed)
+        return sent_ms
     with transaction.atomic():
         now = db_now()
         held = Operation.objects.filter(pk=operation.pk, token=claimed.token, state=State.LEASED)
@@ -173,9 +192,7 @@ def mark_sent(
             held.filter(cancel_requested=False, lease_until_ms__gt=now).update(sent_ms=now, in_doubt=True, entered=True)
             != 1
         ):
-            if held.filter(cancel_requested=True).exists():
-                raise CancelAsked(str(operation.pk))
-            raise LeaseLost(str(operation.pk))
+            raise _why_not(claimed)
         Attempt.objects.create(
             operation=operation,
             connection_id=operation.connection_id,
@@ -188,6 +205,13 @@ def mark_sent(
         linked = {} if found_id is None else {"external_id": found_id}
         ExternalRef.objects.filter(pk=ref.pk).update(acked_digest=None, **linked)
     return now
+
+
+def _why_not(claimed: Claim) -> LeaseLost | CancelAsked:
+    """Why a row could not be marked."""
+    held = Operation.objects.filter(pk=claimed.operation.pk, token=claimed.token, state=State.LEASED)
+    asked = held.filter(cancel_requested=True).exists()
+    return CancelAsked(str(claimed.operation.pk)) if asked else LeaseLost(str(claimed.operation.pk))
 
 
 def hand_back(claims: Sequence[Claim]) -> int:

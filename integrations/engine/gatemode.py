@@ -18,11 +18,17 @@ _SAYS_NOTHING = frozenset(
 
 
 def note(fact: Fact, detail: str = "") -> None:
-    """Writes the mode a try met, when it differs from the one on record."""
+    """Writes the mode a try met, when it differs from the one on record.
+
+    That all is well is written only where the record, as this process read it a second ago at most, says otherwise.
+    """
     if fact in _SAYS_NOTHING:
         return
     mode = _MODES.get(fact, Mode.NORMAL)
+    if mode is Mode.NORMAL and wiring.gate().obeyed.now().mode == Mode.NORMAL:
+        return
     trickle.note(mode, "" if mode is Mode.NORMAL else detail)  # what the provider said is the operation's own story
+    wiring.gate().obeyed.forget()
 
 
 def tend() -> str:

@@ -21,12 +21,10 @@ from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup,
 from integrations.providers.errors import ProviderError
 from integrations.transport import NotSent, Refused
 
-from . import claims, gatemode, overwriting, settling, snapshots
-from .clock import db_now
+from . import claims, gatemode, links, overwriting, settling, snapshots
 from .context import Engine, HandBack
 from .digest import digest_of
 from .kinds import KINDS
-from .markers import marker_of
 from .reading import ending_of
 from .settling import Ending
 from .trying import Try
@@ -37,6 +35,14 @@ log = logging.getLogger(__name__)
 QUANTUM_OPERATIONS = 20
 QUANTUM_S = 2.0
 LEASE_RESERVE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read for a whole batch once it was ours."""
+
+    refs: Mapping[links.Name, ExternalRef]
+    records: snapshots.Records
 
 
 @dataclass
@@ -64,6 +70,8 @@ def drain(engine: Engine, connection_id: int) -> Drained:
     connection.refresh_from_db(fields=["assigns"])
     engine.observe("after_claim")
     full = len(batch) == limit
+    operations = [item.operation for item in batch]
+    read = Read(links.make(operations, connection), snapshots.read(operations, connection))
     with engine.held(owner, batch) as heart:
         while batch:
             # One at least: where claiming alone takes so long, nothing would ever be sent.
@@ -73,7 +81,7 @@ def drain(engine: Engine, connection_id: int) -> Drained:
                 return result
             item = batch.pop(0)
             heart.progress()
-            verdict = work(engine, connection, link, heart.refreshed(item))
+            verdict = work(engine, connection, link, heart.refreshed(item), read)
             result.worked += 1
             if verdict is not None and verdict.hold is not Hold.NONE:
                 claims.hand_back(batch)  # a refusal that speaks for the whole connection: nobody asks again
@@ -96,25 +104,17 @@ def _open(engine: Engine, connection_id: int) -> tuple[Connection, Link] | None:
     return None
 
 
-def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Claim) -> Verdict | None:
+def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Claim, read: Read) -> Verdict | None:
     """One operation, from claimed to settled. None when it was lost to someone else meanwhile."""
     began = engine.monotonic()
-    operation = claimed.operation
-    ref, _ = ExternalRef.objects.get_or_create(
-        connection=connection,
-        entity_type=operation.entity_type,
-        entity_id=operation.entity_id,
-        resource=KINDS[operation.kind].resource,
-        defaults={"marker": lambda: marker_of(operation)},  # type: ignore[misc]  # called where one is made: Django takes that
-    )
-    attempt = Try(claimed, connection, link, ref, started_ms=db_now())
+    attempt = Try(claimed, connection, link, read.refs[links.name_of(claimed.operation)])
     ending: Ending | None
     with link.use() as attempt.tally:
-        ending = _ending(engine, attempt)
+        ending = _ending(engine, attempt, read.records)
     if ending is None:
         return None
     engine.observe("before_success_commit")
-    verdict = settling.settle(claimed, ref, ending, engine.figures, engine.random)
+    verdict = settling.settle(claimed, attempt.ref, ending, engine.figures, engine.random)
     engine.observe("after_success_commit")
     gatemode.note(ending.fact, ending.message)
     not_before = ending.until_ms if ending.fact is Fact.RATE_LIMITED else None
@@ -123,13 +123,13 @@ def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Cla
     return verdict
 
 
-def _ending(engine: Engine, attempt: Try) -> Ending | None:
+def _ending(engine: Engine, attempt: Try, records: snapshots.Records) -> Ending | None:
     """How the try ended; None when the row is not ours any more."""
     operation = attempt.claim.operation
     try:
         if operation.strikes:
             claims.enter(attempt.claim)
-        return _attempt(engine, attempt)
+        return _attempt(engine, attempt, records)
     except claims.LeaseLost:
         return None
     except claims.CancelAsked:
@@ -145,13 +145,14 @@ def _ending(engine: Engine, attempt: Try) -> Ending | None:
         return attempt.ending(fact, message=f"{type(error).__name__} in our own code")
 
 
-def _attempt(engine: Engine, attempt: Try) -> Ending:
+def _attempt(engine: Engine, attempt: Try, records: snapshots.Records) -> Ending:
     """Builds the request from the row as it is now, looks where it must, writes at most once."""
-    operation, ref = attempt.claim.operation, attempt.ref
+    operation = attempt.claim.operation
     kind = attempt.link.kind(operation.kind)
     attempt.settle_s = max(engine.figures.settle_s, kind.settle_s)
-    snapshot = snapshots.take(operation.kind, operation.entity_id, attempt.connection)
+    snapshot = snapshots.take(operation.kind, operation.entity_id, attempt.connection, records)
     needs, missing = _needs(attempt, snapshot)
+    ref = attempt.ref
     facts = RefFacts(ref.external_id, ref.marker)
     attempt.version = snapshot.facts.version
     if not snapshot.stands and ref.external_id is None and not operation.in_doubt:
@@ -194,18 +195,15 @@ def _attempt(engine: Engine, attempt: Try) -> Ending:
 
 
 def _needs(attempt: Try, snapshot: snapshots.Snapshot) -> tuple[Mapping[str, str], str]:
-    """External ids of what this operation hangs on, and the first resource that has none."""
-    needs: dict[str, str] = {}
+    """External ids of what this operation hangs on, and the first resource that has none. Its link is read anew."""
+    operation, connection = attempt.claim.operation, attempt.connection
+    attempt.ref, ids, attempt.started_ms = links.now(operation, connection, snapshot.needs)
     under = _under(attempt)
-    for resource, (entity_type, entity_id) in snapshot.needs.items():
-        whose = under if under is not None and resource == "contact" else entity_id
-        external_id = (
-            ExternalRef.objects.filter(
-                connection=attempt.connection, entity_type=entity_type, entity_id=whose, resource=resource
-            )
-            .values_list("external_id", flat=True)
-            .first()
-        )
+    if under is not None and "contact" in ids:
+        wanted = {**snapshot.needs, "contact": ("contact", under)}
+        attempt.ref, ids, attempt.started_ms = links.now(operation, connection, wanted)
+    needs: dict[str, str] = {}
+    for resource, external_id in ids.items():
         if external_id is None:
             return needs, resource
         needs[resource] = external_id

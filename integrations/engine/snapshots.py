@@ -1,10 +1,29 @@
-"""The current rows as frozen facts, read at claim time: what is sent is what is true now, not what was planned."""
+"""The current rows as frozen facts, read at claim time: what is sent is what is true now, not what was planned.
+
+Read together for a batch, once it is ours: whoever changes one of them later finds its operation in hand, and plans
+it anew.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from integrations.models import Agent, AgentUser, Connection, Contact, Feedback, LeftOut, Tour, TourStatus, TourStop
+from django.db.models import Model
+
+from integrations.models import (
+    Agent,
+    AgentUser,
+    Connection,
+    Contact,
+    Feedback,
+    LeftOut,
+    Operation,
+    Tour,
+    TourStatus,
+    TourStop,
+)
 from integrations.providers.base import (
     AccountFacts,
     ContactFacts,
@@ -15,9 +34,11 @@ from integrations.providers.base import (
     ShowingFacts,
     SummaryFacts,
 )
-from integrations.routing import connections_for, why_left_out
+from integrations.routing import LeftOutReasons, connections_for, why_left_out
 
 from .kinds import KINDS, account_needs
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +64,82 @@ class _Place:
     left_out: bool
 
 
-def take(kind: str, entity_id: int, connection: Connection) -> Snapshot:
+@dataclass(slots=True)
+class Records:
+    """The records that some operations of a connection are about, by id, and why any of them is left out there."""
+
+    contacts: dict[int, Contact] = field(default_factory=dict)
+    tours: dict[int, Tour] = field(default_factory=dict)
+    stops: dict[int, TourStop] = field(default_factory=dict)
+    answers: dict[int, Feedback] = field(default_factory=dict)
+    left_out: LeftOutReasons = field(default_factory=dict)
+
+
+def read(operations: Iterable[Operation], connection: Connection) -> Records:
+    """One query for each type of record among them, and one for what is left out."""
+    ids: dict[str, set[int]] = {"contact": set(), "tour": set(), "stop": set(), "feedback": set()}
+    for operation in operations:
+        ids.setdefault(operation.entity_type, set()).add(operation.entity_id)
+    found = Records()
+    if ids["contact"]:
+        found.contacts = Contact.objects.in_bulk(ids["contact"])
+    if ids["tour"]:
+        found.tours = Tour.objects.select_related("agent").in_bulk(ids["tour"])
+    if ids["stop"]:
+        found.stops = TourStop.objects.select_related("tour__agent").in_bulk(ids["stop"])
+    if ids["feedback"]:
+        found.answers = Feedback.objects.select_related("stop__tour__agent").in_bulk(ids["feedback"])
+    tours = [*found.tours.values(), *(stop.tour for stop in found.stops.values())]
+    tours += [said.stop.tour for said in found.answers.values()]
+    which = {name: ids[name] for name in ("stop", "feedback") if ids[name]}
+    which["contact"] = ids["contact"] | {tour.buyer_id for tour in tours}
+    which["tour"] = {tour.pk for tour in tours}
+    if which["contact"]:
+        found.left_out = LeftOut.objects.filter(connection=connection).reasons(**which)
+    return found
+
+
+def take(kind: str, entity_id: int, connection: Connection, records: Records) -> Snapshot:
     """The entity as it stands. Raises its model's DoesNotExist (records with operations are never hard-deleted)."""
     entity_type = KINDS[kind].entity_type
-    if kind == "contact.fields":
-        needs = {"contact": ("contact", entity_id)}
-        out = _is_left_out(entity_id, connection)
-        return Snapshot(_interest(Contact.objects.get(pk=entity_id), connection), needs, stands=not out, left_out=out)
     if entity_type == "contact":
-        out = _is_left_out(entity_id, connection)
-        buyer = _contact(Contact.objects.get(pk=entity_id), assignee=_shown_by(entity_id, connection))
+        contact = _of(records.contacts, Contact, entity_id)
+        out = (connection.pk, "contact", entity_id) in records.left_out
+        if kind == "contact.fields":
+            needs = {"contact": ("contact", entity_id)}
+            return Snapshot(_interest(contact, connection), needs, stands=not out, left_out=out)
+        buyer = _contact(contact, assignee=_shown_by(entity_id, connection))
         return Snapshot(buyer, {}, stands=not out, left_out=out)
     if entity_type == "connection":
         return Snapshot(AccountFacts(entity_id), {})
     if entity_type == "feedback":
-        said = Feedback.objects.select_related("stop__tour__agent").get(pk=entity_id)
+        said = _of(records.answers, Feedback, entity_id)
         user, unmapped = _given_to(kind, said.stop.tour.agent, connection)
-        place = _place(said.stop.tour, connection, "feedback", entity_id)
+        place = _place(said.stop.tour, connection, "feedback", entity_id, records)
         needs = {"contact": ("contact", said.stop.tour.buyer_id)}
         return Snapshot(_said(said, place, assignee=user), needs, unmapped, place.included, place.left_out)
     if entity_type == "tour":
-        tour = Tour.objects.select_related("agent").get(pk=entity_id)
-        place = _place(tour, connection, "tour", entity_id)
+        tour = _of(records.tours, Tour, entity_id)
+        place = _place(tour, connection, "tour", entity_id, records)
         summed_up = _summary(tour, place, connection)
         needs = {"contact": ("contact", tour.buyer_id)}
         return Snapshot(summed_up, needs, stands=summed_up.included, left_out=place.left_out)
-    stop = TourStop.objects.select_related("tour__agent").get(pk=entity_id)
+    stop = _of(records.stops, TourStop, entity_id)
     needs = {"contact": ("contact", stop.tour.buyer_id)}
     for row in account_needs("appointment.sync", connection.provider):
         needs[row.resource] = (row.entity_type, connection.pk)
     user, unmapped = _given_to(kind, stop.tour.agent, connection)
-    place = _place(stop.tour, connection, "stop", entity_id)
+    place = _place(stop.tour, connection, "stop", entity_id, records)
     facts = _showing(stop, place, assignee=user)
     return Snapshot(facts, needs, unmapped, facts.live, place.left_out)
+
+
+def _of(rows: Mapping[int, M], model: type[M], entity_id: int) -> M:
+    """The record read. Raises its model's DoesNotExist."""
+    try:
+        return rows[entity_id]
+    except KeyError:
+        raise model.DoesNotExist(f"no {model.__name__} {entity_id}") from None  # type: ignore[attr-defined]  # every model has it
 
 
 def _given_to(kind: str, agent: Agent, connection: Connection) -> tuple[str, Agent | None]:
@@ -99,17 +163,13 @@ def _shown_by(contact_id: int, connection: Connection) -> str:
     return newest.first() or ""
 
 
-def _is_left_out(contact_id: int, connection: Connection) -> bool:
-    return LeftOut.objects.filter(connection=connection, entity_type="contact", entity_id=contact_id).exists()
-
-
-def _place(tour: Tour, connection: Connection, entity_type: str, entity_id: int) -> _Place:
-    """Where the tour, or a stop or an answer of it, stands with this connection. One query."""
-    mine = LeftOut.objects.filter(connection=connection)
-    left_out = mine.reasons(**{"tour": [tour.pk], "contact": [tour.buyer_id], entity_type: [entity_id]})
-    included = connections_for(tour, [connection], left_out)[0].included
-    alone = why_left_out(left_out, connection.pk, (entity_type, entity_id))
-    return _Place(included and not alone, bool(left_out))
+def _place(tour: Tour, connection: Connection, entity_type: str, entity_id: int, records: Records) -> _Place:
+    """Where the tour, or a stop or an answer of it, stands with this connection."""
+    about = (("tour", tour.pk), ("contact", tour.buyer_id), (entity_type, entity_id))
+    left_out = any((connection.pk, *record) in records.left_out for record in about)
+    included = connections_for(tour, [connection], records.left_out)[0].included
+    alone = why_left_out(records.left_out, connection.pk, (entity_type, entity_id))
+    return _Place(included and not alone, left_out)
 
 
 def _contact(contact: Contact, *, assignee: str) -> ContactFacts:

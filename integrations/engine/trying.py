@@ -47,7 +47,7 @@ class Try:
     connection: Connection
     link: Link
     ref: ExternalRef
-    started_ms: int
+    started_ms: int = 0
     tally: Tally = field(default_factory=Tally)
     version: int = 0
     digest: str = ""

@@ -26,6 +26,11 @@ AT_MOST = {
     "gate.probes": 1.0,
     "gate.probes_after_kill": 1.0,
     "engine.double_claims": 0.0,
+    "worker_rss_growth_mb": 20.0,
+    "immediate_p50_ratio": 2.0,
+    "claims_flat": 1.2,
+    "sweep_flat": 1.2,
+    "counts_flat": 1.2,
 }
 AT_LEAST = {
     "gate.utilisation": 0.95,
@@ -38,7 +43,7 @@ AT_LEAST = {
 Measured = tuple[dict[str, float], dict[str, object]]
 
 
-def gate() -> Measured:
+def gate(_short: bool) -> Measured:
     """The gate alone, on a Redis of its own."""
     from tests.bench import gate_fleet, gate_speed
 
@@ -53,21 +58,41 @@ def gate() -> Measured:
     return figures | more, raw | more_raw
 
 
-def claims() -> Measured:
+def claims(short: bool) -> Measured:
     """Claims on a PostgreSQL of its own."""
     from tests.bench import claims as part
 
-    return part.measure()
+    return part.measure(short=short)
 
 
-def engine() -> Measured:
+def engine(short: bool) -> Measured:
     """The whole way of an operation, beside a bare task."""
     from tests.bench import engine as part
 
-    return part.measure()
+    return part.measure(short=short)
 
 
-PARTS: dict[str, Callable[[], Measured]] = {"gate": gate, "claims": claims, "engine": engine}
+def flat(short: bool) -> Measured:
+    """What may not grow with what waits."""
+    from tests.bench import flat as part
+
+    return part.measure(short=short)
+
+
+def delayed(short: bool) -> Measured:
+    """A worker beside very many operations that are due much later."""
+    from tests.bench import delayed as part
+
+    return part.measure(short=short)
+
+
+PARTS: dict[str, Callable[[bool], Measured]] = {
+    "gate": gate,
+    "claims": claims,
+    "engine": engine,
+    "flat": flat,
+    "delayed": delayed,
+}
 
 
 def missed(figures: dict[str, float]) -> list[str]:
@@ -86,12 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also to a file, with the raw ones and the machine")
     parser.add_argument("--only", choices=sorted(PARTS), action="append", help="this part only (may be repeated)")
+    parser.add_argument("--short", action="store_true", help="a tenth of the work: to see that a part runs")
     options = parser.parse_args(arguments)
+    load_before = os.getloadavg()
     figures: dict[str, float] = {}
     raw: dict[str, object] = {}
     for name in options.only or PARTS:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        more, more_raw = PARTS[name]()
+        more, more_raw = PARTS[name](options.short)
         figures |= more
         raw |= more_raw
     bad = missed(figures)
@@ -101,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
+        "load_before": load_before,
         "load": os.getloadavg(),
     }
     if options.json:

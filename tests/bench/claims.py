@@ -6,20 +6,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
 import django
 
 OPERATIONS, CONNECTIONS, PROCESSES, BATCH = 40_000, 4, 2, 100
+SHORT_OPERATIONS = 4_000
 LEASE_MS = 600_000
 
 
-def measure() -> tuple[dict[str, float], dict[str, object]]:
+def measure(*, short: bool = False) -> tuple[dict[str, float], dict[str, object]]:
     """Claims a second of all processes together, from the first claim to the last."""
     from tests.bench import postgres
 
-    with postgres.migrated() as environ:
+    with postgres.migrated(BENCH_OPERATIONS=str(SHORT_OPERATIONS if short else OPERATIONS)) as environ:
         postgres.run(environ, "-m", "tests.bench.claims", "seed")
         processes = [postgres.begin(environ, "-m", "tests.bench.claims", "take") for _ in range(PROCESSES)]
         for process in processes:
@@ -58,7 +60,7 @@ def seed() -> None:
                 version=1,
                 due_ms=n,
             )
-            for n in range(OPERATIONS)
+            for n in range(int(os.environ["BENCH_OPERATIONS"]))
         ),
         batch_size=2_000,
     )

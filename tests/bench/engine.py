@@ -1,9 +1,10 @@
 """Operations a second through the engine, beside a bare Celery task that posts the same note and updates the row.
 
-Same PostgreSQL, same sandbox that takes 20 ms an answer, same number of threads in one process. The notes go to many
-accounts, so that no limit is met: what is compared is the work around a request.
+Same database, same sandbox that takes 20 ms an answer, same number of threads in one process; both from the first row
+that is done to the last. The notes go to many accounts, so that no limit is met: what is compared is the work around a
+request. The raw figures say what each of the processes took of it.
 
-`python -m tests.bench.engine seed|engine|bare` are its parts, run in the environment that `measure` makes.
+`python -m tests.bench.engine seed|engine|bare|work` are its parts, run in the environment that `measure` makes.
 """
 
 from __future__ import annotations
@@ -11,78 +12,60 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import django
-import httpx
 
 ACCOUNTS, NOTES, THREADS = 40, 50, 8
+SHORT_NOTES = 10
 LATENCY_S = 0.020
-PATIENCE_S = 240.0
+PATIENCE_S = 300.0
+LOOK_S = 0.1
+PARTS = {"postgresql": "", "sqlite": "_sqlite"}
 
 
-def measure() -> tuple[dict[str, float], dict[str, object]]:
-    """The engine's rate as a share of the bare task's."""
+def measure(
+    *, short: bool = False, databases: tuple[str, ...] = ("postgresql", "sqlite")
+) -> tuple[dict[str, float], dict[str, object]]:
+    """The engine's rate as a share of the bare task's, on each database; and how much processor time each took."""
     from tests.bench import postgres
-    from tests.redis_server import RedisServer
-    from tests.sandbox_server import SandboxServer
+    from tests.bench.site import site, told
 
-    with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
-        server = RedisServer(Path(folder), durable=False)
-        server.start()
-        try:
-            with SandboxServer(Path(folder) / "sandbox") as sandbox:
-                people = _accounts(sandbox)
-                sandbox.faults("delay", seconds=LATENCY_S)
+    figures: dict[str, float] = {}
+    raw: dict[str, object] = {}
+    notes = SHORT_NOTES if short else NOTES
+    with site() as place:
+        people = place.accounts(ACCOUNTS, latency_s=LATENCY_S)
+        for database in databases:
+            found = {}
+            for name in ("engine", "bare"):
                 settings = {
-                    "REDIS_URL": server.url,
-                    "REANNA_BASE_URL_GOHIGHLEVEL": sandbox.url,
-                    "REANNA_WORKER_THREADS": str(THREADS),
                     "BENCH_PEOPLE": json.dumps(people),
+                    "BENCH_NOTES": str(notes),
+                    "REANNA_WORKER_THREADS": str(THREADS),
                 }
-                rates: dict[str, float] = {}
-                for name in ("engine", "bare"):
-                    time.sleep(10.5)  # a window of the sandbox's own limit
-                    server.wipe_warm("reanna:gate")
-                    with postgres.migrated(**settings) as environ:
-                        postgres.run(environ, "-m", "tests.bench.engine", "seed")
-                        rates[name] = json.loads(postgres.run(environ, "-m", "tests.bench.engine", name))
-        finally:
-            server.stop()
-    return {"engine.vs_bare": round(rates["engine"] / rates["bare"], 3)}, {
-        f"{name}_operations_per_s": round(rate, 1) for name, rate in rates.items()
-    }
-
-
-def _accounts(sandbox: object) -> dict[str, str]:
-    """Accounts with one person each; account → the person's id there."""
-    people = {}
-    for number in range(ACCOUNTS):
-        account, token = f"loc_bench{number}", f"pit-bench-{number}"
-        sandbox.account(account, token=token, calendar="cal")  # type: ignore[attr-defined]  # a SandboxServer
-        answer = httpx.post(
-            f"{sandbox.url}/contacts/",  # type: ignore[attr-defined]  # a SandboxServer
-            json={"locationId": account, "firstName": "Bea", "email": "bea@mail.example"},
-            headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"},
-        )
-        answer.raise_for_status()
-        people[account] = answer.json()["contact"]["id"]
-    return people
+                with place.database(database, **settings) as environ:
+                    postgres.run(environ, "-m", "tests.bench.engine", "seed")
+                    found[name] = told(postgres.run(environ, "-m", "tests.bench.engine", name))
+            ratio = found["engine"]["per_s"] / found["bare"]["per_s"]
+            figures[f"engine.vs_bare{PARTS[database]}"] = round(ratio, 3)
+            raw |= {f"{name}_{database}": values for name, values in found.items()}
+    return figures, raw
 
 
 def seed() -> None:
     """A linked buyer at each account, and answers of theirs whose notes wait."""
-    from integrations.models import Connection, ExternalRef, Feedback, Operation
+    from integrations.models import Connection, ExternalRef, Operation
     from tests.crm import make_tour
     from tests.factories import ConnectionFactory, FeedbackFactory
 
     tour = make_tour(django.utils.timezone.now(), stops=1)
     stop = tour.stops.get()
     at = django.utils.timezone.now()
-    answers = [FeedbackFactory(stop=stop, submitted_at=at - timedelta(minutes=n)) for n in range(NOTES)]
+    notes = range(int(os.environ["BENCH_NOTES"]))
+    answers = [FeedbackFactory(stop=stop, submitted_at=at - timedelta(minutes=n)) for n in notes]
     for number, (account, person_id) in enumerate(json.loads(os.environ["BENCH_PEOPLE"]).items()):
         connection: Connection = ConnectionFactory(account_key=account, secrets={"token": f"pit-bench-{number}"})
         ExternalRef.objects.create(
@@ -104,35 +87,31 @@ def seed() -> None:
             )
             for answer in answers
         )
-    assert Feedback.objects.count() == NOTES
 
 
-def _await_none(left: object) -> float:
-    """Seconds until nothing is left. Raises TimeoutError."""
-    began = time.monotonic()
-    while left():  # type: ignore[operator]  # a callable
-        if time.monotonic() - began > PATIENCE_S:
-            raise TimeoutError("not done in time")
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def through_the_engine() -> float:
-    """Operations a second of one process's runner."""
+def work() -> None:
+    """A process that sends, until its input ends."""
     from integrations.engine import process
-    from integrations.models import Operation
 
     runner = process.runner()
     runner.start()
-    seconds = _await_none(Operation.objects.open().exists)
+    sys.stdin.read()
     runner.stop()
-    if astray := Operation.objects.exclude(state="succeeded").count():
-        raise RuntimeError(f"{astray} notes did not go in")
-    return ACCOUNTS * NOTES / seconds
 
 
-def through_a_bare_task() -> float:
-    """Operations a second of a Celery worker with as many threads, from its first task to its last."""
+def through_the_engine() -> dict[str, float]:
+    """What one process that sends does."""
+    from tests.bench import postgres
+
+    worker = postgres.begin(dict(os.environ), "-m", "tests.bench.engine", "work")
+    try:
+        return _watched(worker.pid)
+    finally:
+        worker.communicate(timeout=60)
+
+
+def through_a_bare_task() -> dict[str, float]:
+    """What a Celery worker with as many threads does."""
     from integrations.models import Connection, Operation
     from tests.bench import bare, postgres
 
@@ -146,15 +125,59 @@ def through_a_bare_task() -> float:
         dict(os.environ), "-m", "celery", "-A", "tests.bench.bare", "worker", "-l", "ERROR", *options
     )
     try:
-        left = Operation.objects.filter(state="pending").count
-        _await_none(lambda: left() == ACCOUNTS * NOTES)
-        return (ACCOUNTS * NOTES - 1) / _await_none(lambda: left() > 0)
+        return _watched(worker.pid)
     finally:
         worker.terminate()
-        worker.wait(timeout=30)
+        worker.wait(timeout=60)
+
+
+def _watched(worker: int) -> dict[str, float]:
+    """Rows a second from the first that is done to the last, and milliseconds of processor time a row, by process.
+
+    Raises TimeoutError, and RuntimeError when one did not succeed.
+    """
+    from integrations.models import Operation
+
+    rows = Operation.objects.order_by()
+    done = rows.filter(state="succeeded")
+    _until(done.exists)
+    before, began, ahead = _processor_s(worker), time.monotonic(), done.count()
+    _until(lambda: not rows.open().exists())
+    seconds, after = time.monotonic() - began, _processor_s(worker)
+    number = done.count() - ahead
+    if number + ahead != rows.count():
+        raise RuntimeError(f"{rows.count() - number - ahead} notes did not go in")
+    spent = {f"{name}_ms": round(1000 * (after[name] - before[name]) / number, 2) for name in after}
+    return {"per_s": round(number / seconds, 1), "rows": number + ahead, **spent}
+
+
+def _processor_s(worker: int) -> dict[str, float]:
+    """Seconds each of the processes used so far."""
+    import redis
+    from django.conf import settings
+    from django.db import connection as database
+
+    from tests.bench import machine
+
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        server: int = client.info("server")["process_id"]
+    found = {"worker": worker, "sandbox": int(os.environ["BENCH_SANDBOX"]), "redis": server}
+    if database.vendor == "postgresql":
+        found["postgresql"] = machine.parent(database.connection.info.backend_pid)
+    return {name: machine.cpu_s(pid) for name, pid in found.items()}
+
+
+def _until(true: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > PATIENCE_S:
+            raise TimeoutError("not done in time")
+        time.sleep(LOOK_S)
 
 
 if __name__ == "__main__":
     django.setup()
-    part = {"seed": seed, "engine": through_the_engine, "bare": through_a_bare_task}[sys.argv[1]]
-    print(json.dumps(part()))
+    if sys.argv[1] in ("seed", "work"):
+        {"seed": seed, "work": work}[sys.argv[1]]()
+    else:
+        print(json.dumps({"engine": through_the_engine, "bare": through_a_bare_task}[sys.argv[1]]()))

@@ -175,7 +175,7 @@ def test_any_other_broken_rule_is_not_taken_for_that(
     def broken(*_: object) -> None:
         raise IntegrityError("another rule")
 
-    monkeypatch.setattr(settling, "_write_attempt", broken)
+    monkeypatch.setattr(settling, "_told", broken)
     with pytest.raises(IntegrityError, match="another rule"):
         crm.drain()
 
