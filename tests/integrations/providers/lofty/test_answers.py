@@ -16,6 +16,7 @@ from integrations.providers.errors import (
     Rejected,
     Uncertain,
 )
+from integrations.transport import Refused
 from tests.integrations.providers.gohighlevel.conftest import ANN, SHOWING
 from tests.integrations.providers.lofty.conftest import Kind, linked
 from tests.sandbox_server import SandboxServer
@@ -65,12 +66,19 @@ def test_the_reason_is_found_in_every_form(people: Kind, sandbox: SandboxServer,
 
 
 def test_a_429_is_nothing_done_and_its_body_is_told(people: Kind, sandbox: SandboxServer) -> None:
-    sandbox.lofty(limits={"minute": 1})
-    people.write(ANN)
+    sandbox.faults("rate_limited", provider="lofty")
     with pytest.raises(RateLimited, match="Too Many Requests"):
         people.write(ANN)
-    refused = sandbox.journal("lofty")[-1]
+    (refused,) = sandbox.journal("lofty")
     assert (refused["status"], refused["effect"]) == (429, None)
+
+
+def test_a_limit_that_answers_tell_as_used_up_is_kept_to(people: Kind, sandbox: SandboxServer) -> None:
+    sandbox.lofty(limits={"minute": 1})
+    people.write(ANN)
+    with pytest.raises(Refused, match="rate_limited"):
+        people.write(ANN)
+    assert [row["status"] for row in sandbox.journal("lofty")] == [200]
 
 
 @pytest.mark.parametrize("code", ["LEAD_NOT_EXIST", "NOT_FOUND", None])
