@@ -359,7 +359,8 @@ def test_every_request_is_one_the_vendor_documents(adapter: Adapter) -> None:
     adapter.lookup("tour.summary", TOUR, told, **needs)
     adapter.written("tour.summary", CORRECTED, told, **needs)
     for row in adapter.sandbox.journal(adapter.slug):
-        assert row["status"] < httpx.codes.BAD_REQUEST
+        nobody = row["status"] == httpx.codes.NOT_FOUND and row["query"].get("idProperty") == "email"
+        assert nobody or row["status"] < httpx.codes.BAD_REQUEST
         if adapter.slug in UNPUBLISHED:
             continue
         headers = {**row["headers"], "authorization": "Bearer t"}
