@@ -137,7 +137,12 @@ def followupboss_crm(world: SandboxServer, redis_server: RedisServer) -> Iterato
     link.close()
 
 
-CRMS = {"followupboss": "followupboss_crm", "gohighlevel": "crm", "rollout": "rollout_crm"}
+CRMS = {
+    "followupboss": "followupboss_crm",
+    "gohighlevel": "crm",
+    "hubspot": "hubspot_crm",
+    "rollout": "rollout_crm",
+}
 """The fixture of each provider's CRM."""
 
 

@@ -28,6 +28,7 @@ from tests.crm import (
     base_urls,
     make_connection,
     make_followupboss_connection,
+    make_hubspot_connection,
     make_lofty_connection,
     make_rollout_connection,
     make_tour,
@@ -47,14 +48,19 @@ SAID_AT = datetime(2026, 9, 18, 23, 0, tzinfo=UTC)
 RUN = {
     "gohighlevel": make_connection,
     "followupboss": make_followupboss_connection,
+    "hubspot": make_hubspot_connection,
     "lofty": make_lofty_connection,
     "rollout": make_rollout_connection,
 }
 """The CRMs of the run, and how each is connected."""
 PEOPLE = {
     "gohighlevel": "/contacts/", "followupboss": "/v1/people", "lofty": "/v1.0/leads", "rollout": "/api/people",
+    "hubspot": "/crm/v3/objects/contacts",
 }  # fmt: skip
-STARTS = {"gohighlevel": "startTime", "followupboss": "start", "lofty": "startAt", "rollout": "startsAt"}
+STARTS = {
+    "gohighlevel": "startTime", "followupboss": "start", "lofty": "startAt", "rollout": "startsAt",
+    "hubspot": "hs_meeting_start_time",
+}  # fmt: skip
 
 
 def request(seq: int, t: float, *, body: Any = None, effect: Any = None, **more: Any) -> Row:
@@ -212,6 +218,7 @@ def ran(
     sandbox_server.reset(accounts=True)
     sandbox_server.account()
     sandbox_server.followupboss()
+    sandbox_server.hubspot()
     sandbox_server.lofty()
     sandbox_server.rollout()
     redis_server.wipe_warm("reanna:gate")
@@ -242,18 +249,15 @@ def test_a_right_run_is_right_and_counted(run: Run) -> None:
         assert (each.notes, each.summaries, each.tasks) == (2, 1, 1)
         assert (each.unreferenced, each.doubled, each.refused, each.notified, each.unleased) == (0, 0, 0, 0, 0)
     assert found.of("gohighlevel").effects["appointment update"] == 2
+    assert found.of("hubspot").effects["appointment update"] == 2
     assert [found.of(slug).effects["appointment delete"] for slug in ("followupboss", "lofty", "rollout")] == [1, 1, 1]
-    assert [found.of(slug).limit for slug in RUN] == [100, 250, 500, 50]
+    assert [found.of(slug).limit for slug in RUN] == [100, 250, 100, 500, 50]
 
 
 def missing(kind: str) -> Callable[[Run, str], None]:
     def take(run: Run, vendor: str) -> None:
         record = run.find(vendor, kind)["effect"]["id"]
-        run.rows = [
-            row
-            for row in run.rows
-            if not (row["provider"] == vendor and row["effect"] and row["effect"]["id"] == record)
-        ]
+        run.rows = [row for row in run.rows if (row["provider"], (row["effect"] or {}).get("id")) != (vendor, record)]
 
     return take
 
@@ -271,8 +275,9 @@ def without_summary(run: Run, vendor: str) -> None:
 def later(run: Run, vendor: str) -> None:
     row = run.find(vendor, "appointment", "update")
     name = STARTS[vendor]
-    moment = datetime.fromisoformat(row["body"][name]) - timedelta(minutes=1)
-    row["body"][name] = moment.isoformat()
+    told = row["body"].get("properties", row["body"])
+    moment = datetime.fromisoformat(told[name]) - timedelta(minutes=1)
+    told[name] = moment.isoformat()
 
 
 def other_status(run: Run, vendor: str) -> None:
@@ -289,6 +294,8 @@ def another_persons(kind: str) -> Callable[[Run, str], None]:
         row["path"] = row["path"].replace(row["path"].split("/")[2], "someone")
         for name in {"personId", "leadId"} & row["body"].keys():
             row["body"][name] = "someone"
+        for one in row["body"].get("associations", ()):
+            one["to"]["id"] = "someone"
 
     return give
 

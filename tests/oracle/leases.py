@@ -28,6 +28,8 @@ RESOURCES = {
     "contact.fields": "contact_fields",
     "tour.summary": "summary",
 }
+# Sent by POST, without an effect on a record.
+NO_WRITES = ("/oauth/token", "/oauth/v3/token", "/contacts/search", "/batch/read")
 MARKER = re.compile(r"\[RR-[0-9A-Z]{12}\]")
 Entity = tuple[str, int, str]  # type, id, resource
 
@@ -52,7 +54,7 @@ def check(
     known = _Known(vendor, connection, crm, database)
     spent: dict[tuple[Entity, int], object] = {}
     for row in rows:
-        if row["method"] == "GET" or row["path"].endswith("/oauth/token"):
+        if row["method"] == "GET" or row["path"].endswith(NO_WRITES):
             continue
         entity = known.entity_of(row)
         times = attempts[entity] if entity else []

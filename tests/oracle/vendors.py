@@ -98,6 +98,41 @@ class GoHighLevel:
         return found.group(1) if found else ""
 
 
+class HubSpot:
+    """https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines; records are their properties."""
+
+    slug = "hubspot"
+    limit, window_s = 100, 10.0
+    paths = (
+        ("POST", r"/objects/contacts$", "contact"),
+        ("PATCH", r"/objects/contacts/([^/]+)$", "contact_fields"),
+        ("PATCH", r"/objects/meetings/([^/]+)$", "appointment"),
+        ("PATCH", r"/objects/notes/([^/]+)$", "note"),
+        ("PATCH", r"/objects/tasks/([^/]+)$", "task"),
+    )
+
+    def shown(self, record: Record) -> Shown:
+        told = properties_of(record.body)
+        start, end = (datetime.fromisoformat(told[f"hs_meeting_{name}_time"]) for name in ("start", "end"))
+        asked = str(told["hs_meeting_title"]).startswith("Not confirmed yet · ")
+        status = "not confirmed yet" if asked else str(told["hs_meeting_outcome"])
+        return Shown(self.contact_of(record), start, end, status, "hs_attendee_owner_ids" in told)
+
+    def status_of(self, stop: Row) -> str:
+        outcome = {"showed": "COMPLETED", "no_show": "NO_SHOW"}.get(stop["outcome"])
+        return outcome or {"pending": "not confirmed yet", "confirmed": "SCHEDULED"}[stop["appointment_status"]]
+
+    def stands(self, record: Record) -> bool:
+        return not record.deleted and properties_of(record.body).get("hs_meeting_outcome") != "CANCELED"
+
+    def email(self, record: Record) -> str:
+        return str(properties_of(record.body).get("email") or "").casefold()
+
+    def contact_of(self, record: Record) -> str:
+        ids = [one["to"]["id"] for one in record.body.get("associations", ())]
+        return str(ids[0]) if ids else ""
+
+
 class Rollout:
     """https://rollout.com/docs/getting-started/making-api-requests; its appointments have no status: words say it."""
 
@@ -205,7 +240,15 @@ class FollowUpBoss:
         return str(record.body.get("personId", ""))
 
 
-VENDORS: Mapping[str, Vendor] = {vendor.slug: vendor for vendor in (FollowUpBoss(), GoHighLevel(), Lofty(), Rollout())}
+VENDORS: Mapping[str, Vendor] = {
+    vendor.slug: vendor for vendor in (FollowUpBoss(), GoHighLevel(), HubSpot(), Lofty(), Rollout())
+}
+
+
+def properties_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """HubSpot's properties, of which a request names those that it changes."""
+    found = body.get("properties")
+    return found if isinstance(found, dict) else {}
 
 
 def crm_of(rows: Sequence[Row]) -> dict[str, dict[str, Record]]:
@@ -222,7 +265,8 @@ def crm_of(rows: Sequence[Row]) -> dict[str, dict[str, Record]]:
         record.writes += 1
         record.deleted = effect["op"] == "delete"
         if isinstance(row["body"], dict):
-            record.body.update(row["body"])
+            told = {**properties_of(record.body), **properties_of(row["body"])}
+            record.body.update({**row["body"], **({"properties": told} if told else {})})
     return records
 
 

@@ -24,7 +24,7 @@ from integrations.providers import registry
 from tests.conftest import CRMS
 from tests.crm import Crm
 from tests.crm_acts import ACTS, KINDS, SAID_AT, STAFF, Act
-from tests.sandbox_server import ACCOUNT, CALENDAR, SandboxServer
+from tests.sandbox_server import ACCOUNT, CALENDAR, HUBSPOT_PORTAL, SandboxServer
 
 DEADLINE_S = 0.25
 NOT_READY = {"errorMessage": "Data for this credential is not ready yet. Please try again."}
@@ -166,13 +166,17 @@ def _lose(act: Act, lost: Lost, settings: Any) -> None:
 
 @dataclass(frozen=True)
 class Definite:
-    """An answer that says that nothing was done. `wait_ms`: how long the operation and its connection wait."""
+    """An answer that says that nothing was done. `wait_ms`: how long the operation and its connection wait.
+
+    `waits_ms`: at the providers whose answer says so itself.
+    """
 
     state: str
     reason: str
     attempts: int
     options: dict[str, Any]
     wait_ms: int | None = None
+    waits_ms: dict[str, int] = field(default_factory=dict)
     connection: str = "active"
 
 
@@ -181,7 +185,9 @@ DEFINITE = {
     "429, Retry-After 30": Definite(
         "waiting", "rate_limited", 0, {"kind": "rate_limited", "retry_after": 30}, wait_ms=30_000
     ),
-    "429": Definite("waiting", "rate_limited", 0, {"kind": "rate_limited"}, wait_ms=1_000),
+    "429": Definite(
+        "waiting", "rate_limited", 0, {"kind": "rate_limited"}, wait_ms=1_000, waits_ms={"hubspot": 10_000}
+    ),
     "400": Definite("dead", "rejected", 1, {"kind": "status", "status": 400}),
     "422": Definite("dead", "rejected", 1, {"kind": "status", "status": 422}),
     "401 for good": Definite(
@@ -199,10 +205,11 @@ def test_a_definite_no_leaves_no_doubt(act: Act, no: Definite, settings: Any) ->
     assert act.effects() == []
     connection = Connection.objects.get()
     assert connection.state == no.connection
-    if no.wait_ms is not None:
+    wait_ms = no.waits_ms.get(act.vendor, no.wait_ms)
+    if wait_ms is not None:
         ended = Attempt.objects.get(operation=act.operation).ended_ms
         assert ended is not None
-        assert act.operation.due_ms - ended == no.wait_ms
+        assert act.operation.due_ms - ended == wait_ms
         assert (connection.hold_reason, connection.hold_until_ms) == ("rate_limited", act.operation.due_ms)
     sent = len(act.writes())
     act.settle(settings)
@@ -259,6 +266,10 @@ def test_a_401_renews_the_sign_in_once_and_sends_again(act: Act) -> None:
         act.crm.sandbox.account(oauth={"client_id": "app-1", **oauth})
         config = {"location_id": ACCOUNT, "calendar_id": CALENDAR, "client_id": "app-1"}
         Connection.objects.update(secrets=oauth, config=config)
+    if act.vendor == "hubspot":
+        app = {"client_secret": "app-secret", "refresh_token": "first-refresh", "access_token": "first-access"}
+        act.crm.sandbox.hubspot(oauth={"client_id": "app-1", **app})
+        Connection.objects.update(secrets=app, config={"portal_id": HUBSPOT_PORTAL, "client_id": "app-1"})
     act.fault("status", status=401)
     act.go()
     assert (act.operation.state, act.operation.attempts) == ("succeeded", 1)

@@ -40,7 +40,7 @@ def say(stop: TourStop, **values: Any) -> None:
 def lose(crm: Crm, stop: TourStop, resource: str) -> Operation:
     """The record is not there any more when our next change of it comes."""
     vendor = crm.connection.provider
-    path = f"^/.*{resource}s/"
+    path = f"^/.*{'meeting' if vendor == 'hubspot' and resource == 'appointment' else resource}s/"
     crm.sandbox.faults("status", provider=vendor, status=404, match={"method": "GET", "path": path})
     if resource == "appointment":
         move(stop, 30)

@@ -21,18 +21,23 @@ OURS = "REanna-Router"
 # What staff of the CRM change of an appointment, and the field that holds it.
 ELSEWHERE = {
     "gohighlevel": [("address", "The office"), ("title", "Coffee"), ("appointmentStatus", "noshow")],
+    "hubspot": [
+        ("hs_meeting_location", "The office"), ("hs_meeting_title", "Coffee"), ("hs_meeting_outcome", "NO_SHOW"),
+    ],
     "rollout": [("location", "The office"), ("title", "Coffee")],
     "followupboss": [("location", "The office"), ("title", "Coffee")],
-}
+}  # fmt: skip
 TIMES = {
     "gohighlevel": ("startTime", "endTime"), "rollout": ("startsAt", "endsAt"), "followupboss": ("start", "end"),
+    "hubspot": ("hs_meeting_start_time", "hs_meeting_end_time"),
 }  # fmt: skip
 # What a task says of being done, and its name.
 TASK = {
     "gohighlevel": ("completed", "title"), "rollout": ("isCompleted", "name"), "followupboss": ("isCompleted", "name"),
+    "hubspot": ("hs_task_status", "hs_task_subject"),
 }  # fmt: skip
 # Under what the records of a provider stand, where they do not stand under their person.
-UNDER = {"rollout": "/api", "followupboss": "/v1"}
+UNDER = {"rollout": "/api", "followupboss": "/v1", "hubspot": "/crm/v3/objects"}
 
 
 @pytest.fixture
@@ -48,26 +53,42 @@ def path_of(crm: Crm, resource: str = "appointment") -> str:
     """Where the one record of a resource is found there."""
     effect = next(row for row in crm.sandbox.effects(resource) if row["op"] == "create")
     if crm.connection.provider in UNDER:
-        return f"{UNDER[crm.connection.provider]}/{resource}s/{effect['id']}"
+        named = "meeting" if (crm.connection.provider, resource) == ("hubspot", "appointment") else resource
+        return f"{UNDER[crm.connection.provider]}/{named}s/{effect['id']}"
     if resource == "appointment":
         return f"/calendars/events/appointments/{effect['id']}"
     contact = crm.sandbox.effects("contact")[0]["id"]
     return f"/contacts/{contact}/{resource}s/{effect['id']}"
 
 
+def edit_of(crm: Crm) -> str:
+    """The method of an edit there."""
+    return "PATCH" if crm.connection.provider == "hubspot" else "PUT"
+
+
+def title_of(crm: Crm) -> str:
+    """The field that holds an appointment's title there."""
+    return "hs_meeting_title" if crm.connection.provider == "hubspot" else "title"
+
+
 def change_there(crm: Crm, resource: str = "appointment", **fields: Any) -> None:
-    crm.call("PUT", path_of(crm, resource), fields)
+    hubspot = crm.connection.provider == "hubspot"
+    crm.call(edit_of(crm), path_of(crm, resource), {"properties": fields} if hubspot else fields)
 
 
 def shown(crm: Crm, resource: str = "appointment") -> dict[str, Any]:
+    if crm.connection.provider == "hubspot":
+        names = ",".join([*(name for name, _ in ELSEWHERE["hubspot"]), "hs_note_body", TASK["hubspot"][1]])
+        told: dict[str, Any] = crm.call("GET", f"{path_of(crm, resource)}?properties={names}").json()["properties"]
+        return told
     answer: dict[str, Any] = crm.call("GET", path_of(crm, resource)).json()
     inner = answer.get("event" if resource == "appointment" else resource)
     return inner if isinstance(inner, dict) else answer
 
 
-def ours(crm: Crm, method: str = "PUT") -> list[dict[str, Any]]:
-    """Our own requests."""
-    return [row for row in crm.requests(method) if row["headers"].get("user-agent") == OURS]
+def ours(crm: Crm) -> list[dict[str, Any]]:
+    """Our own edits."""
+    return [row for row in crm.requests(edit_of(crm)) if row["headers"].get("user-agent") == OURS]
 
 
 def follow(crm: Crm, stop: TourStop, minutes: int = 30) -> Operation:
@@ -103,11 +124,12 @@ def test_a_time_changed_there_is_not_written_over(each_crm: Crm, stop: TourStop)
 
 
 def test_what_is_as_we_left_it_is_read_once_and_written_once(each_crm: Crm, stop: TourStop) -> None:
+    edit = edit_of(each_crm)
     seen = len(each_crm.requests())
     follow(each_crm, stop)
-    assert [row["method"] for row in each_crm.requests()[seen:]] == ["GET", "PUT"]
+    assert [row["method"] for row in each_crm.requests()[seen:]] == ["GET", edit]
     follow(each_crm, stop)
-    assert [row["method"] for row in each_crm.requests()[seen:]] == ["GET", "PUT", "GET", "PUT"]
+    assert [row["method"] for row in each_crm.requests()[seen:]] == ["GET", edit, "GET", edit]
 
 
 def test_what_stands_there_as_we_want_it_now_is_no_difference(each_crm: Crm, stop: TourStop) -> None:
@@ -138,22 +160,25 @@ def test_fields_that_are_not_ours_may_change(crm: Crm, tomorrow: datetime) -> No
 
 
 def test_a_cancel_goes_through_whatever_was_changed_there(each_crm: Crm, stop: TourStop) -> None:
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     seen = len(each_crm.requests())
     tours.set_stop_status(stop.pk, "cancelled", actor="ann", via="admin")
     each_crm.drain()
     assert each_crm.operation().state == "succeeded"
-    assert [row["method"] for row in each_crm.requests()[seen:]] in (["PUT"], ["DELETE"])
+    assert [row["method"] for row in each_crm.requests()[seen:]] in (
+        [edit_of(each_crm)],
+        ["DELETE"],
+    )
 
 
 def test_without_knowing_what_was_acknowledged_nothing_is_compared(each_crm: Crm, stop: TourStop) -> None:
     ref = each_crm.ref(stop)
     ref.acked_body = None
     ref.save()
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     seen = len(each_crm.requests())
     assert follow(each_crm, stop).state == "succeeded"
-    assert [row["method"] for row in each_crm.requests()[seen:]] == ["PUT"]
+    assert [row["method"] for row in each_crm.requests()[seen:]] == [edit_of(each_crm)]
 
 
 def test_what_was_deleted_there_is_gone_without_a_write(each_crm: Crm, stop: TourStop) -> None:
@@ -177,7 +202,7 @@ def test_a_read_that_fails_is_tried_again_and_nothing_is_written(each_crm: Crm, 
 
 def test_a_lost_update_is_looked_up_not_asked_about(each_crm: Crm, stop: TourStop) -> None:
     vendor = each_crm.connection.provider
-    each_crm.sandbox.faults("drop_after_effect", provider=vendor, match={"method": "PUT"})
+    each_crm.sandbox.faults("drop_after_effect", provider=vendor, match={"method": edit_of(each_crm)})
     assert follow(each_crm, stop).in_doubt
     each_crm.settle_doubt()
     each_crm.drain()
@@ -190,29 +215,29 @@ def test_a_lost_update_is_looked_up_not_asked_about(each_crm: Crm, stop: TourSto
 
 
 def test_ours_is_sent_when_a_person_says_so(each_crm: Crm, stop: TourStop) -> None:
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     operation = follow(each_crm, stop)
     for _ in range(2):
         verbs.send_ours(operation.pk, STAFF)
     each_crm.drain()
     assert each_crm.operation().state == "succeeded"
     assert len(ours(each_crm)) == 1
-    assert "Coffee" not in shown(each_crm)["title"]
+    assert "Coffee" not in shown(each_crm)[title_of(each_crm)]
     assert list(AuditEvent.objects.filter(verb="send_ours").values_list("actor", flat=True)) == ["olga"]
     # From here it is compared again.
-    change_there(each_crm, title="Tea")
+    change_there(each_crm, **{title_of(each_crm): "Tea"})
     assert asks(follow(each_crm, stop))
 
 
 def test_theirs_stays_and_the_next_change_asks_again(each_crm: Crm, stop: TourStop) -> None:
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     operation = follow(each_crm, stop)
     for _ in range(2):
         verbs.keep_theirs(operation.pk, STAFF)
     each_crm.drain()
     kept = Operation.objects.get(pk=operation.pk)
     assert (kept.state, kept.reason) == ("cancelled", "kept_theirs")
-    assert (ours(each_crm), shown(each_crm)["title"]) == ([], "Coffee")
+    assert (ours(each_crm), shown(each_crm)[title_of(each_crm)]) == ([], "Coffee")
     assert AuditEvent.objects.filter(verb="keep_theirs").count() == 1
     assert asks(follow(each_crm, stop))
     # Also when ours goes back to what was acknowledged.
@@ -221,7 +246,7 @@ def test_theirs_stays_and_the_next_change_asks_again(each_crm: Crm, stop: TourSt
 
 
 def test_a_newer_version_asks_in_place_of_the_older(each_crm: Crm, stop: TourStop) -> None:
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     follow(each_crm, stop)
     follow(each_crm, stop)
     told = Operation.objects.filter(kind="appointment.sync").order_by("version").values_list("state", "reason")
@@ -229,7 +254,7 @@ def test_a_newer_version_asks_in_place_of_the_older(each_crm: Crm, stop: TourSto
 
 
 def test_a_cancel_does_not_wait_for_the_answer(each_crm: Crm, stop: TourStop) -> None:
-    change_there(each_crm, title="Coffee")
+    change_there(each_crm, **{title_of(each_crm): "Coffee"})
     follow(each_crm, stop)
     tours.set_stop_status(stop.pk, "cancelled", actor="ann", via="admin")
     each_crm.drain()
@@ -256,8 +281,9 @@ def say(stop: TourStop, **values: Any) -> None:
 def test_a_note_changed_there_is_not_written_over(each_crm: Crm, stop: TourStop) -> None:
     say(stop, comments="nice yard")
     each_crm.drain()
-    changed = shown(each_crm, "note")["body"].replace("nice yard", "nice yard, asked for the price")
-    change_there(each_crm, "note", body=changed)
+    name = "hs_note_body" if each_crm.connection.provider == "hubspot" else "body"
+    changed = shown(each_crm, "note")[name].replace("nice yard", "nice yard, asked for the price")
+    change_there(each_crm, "note", **{name: changed})
     say(stop, comments="nice garden")
     each_crm.drain()
     operation = each_crm.operation("feedback.note")
@@ -266,14 +292,14 @@ def test_a_note_changed_there_is_not_written_over(each_crm: Crm, stop: TourStop)
     assert "nice garden" in operation.message
     assert len(operation.message) <= 500
     notes = [row for row in ours(each_crm) if "/notes/" in row["path"]]
-    assert (notes, shown(each_crm, "note")["body"]) == ([], changed)
+    assert (notes, shown(each_crm, "note")[name]) == ([], changed)
 
 
 def test_a_task_is_compared_by_what_we_own(each_crm: Crm, stop: TourStop) -> None:
     say(stop)
     each_crm.drain()
     done, name = TASK[each_crm.connection.provider]
-    change_there(each_crm, "task", **{done: True})
+    change_there(each_crm, "task", **{done: "COMPLETED" if each_crm.connection.provider == "hubspot" else True})
     say(stop, interest_level="very_interested")
     each_crm.drain()
     assert each_crm.operation("feedback.task").state == "succeeded"
