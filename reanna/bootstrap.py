@@ -204,10 +204,9 @@ class Environment:
         total = len(re.findall(r"^[A-Za-z0-9][^ =]*==", lock.read_text(), re.MULTILINE))
         say(f"Installing {total} packages from requirements/{lock.name} (first start only).")
         command, environ = self.pip()
-        # --no-deps: the lock names every package already. Left to look for itself, pip refuses a lock with
-        # "coverage==1.0" for a package that asks for "coverage[toml]" on the day coverage 1.1 comes out.
-        options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-input", "--progress-bar", "off"]
-        command += ["install", *options, "-r", str(lock)]
+        # --no-deps: the lock is all. Looking itself, pip refuses it when "coverage[toml]" has a newer release.
+        command += ["install", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-input"]
+        command += ["--progress-bar", "off", "-r", str(lock)]
         site = self.venv / "lib" / f"python{python_minor()}" / "site-packages"
         with Progress(total, site) as progress:
             code, last_lines = progress.follow(command, environ)
