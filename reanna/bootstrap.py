@@ -204,12 +204,11 @@ class Environment:
         total = len(re.findall(r"^[A-Za-z0-9][^ =]*==", lock.read_text(), re.MULTILINE))
         say(f"Installing {total} packages from requirements/{lock.name} (first start only).")
         command, environ = self.pip()
-        # --no-deps: the lock is all. Looking itself, pip refuses it when "coverage[toml]" has a newer release.
-        command += ["install", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-input"]
-        command += ["--progress-bar", "off", "-r", str(lock)]
+        # The lock is all: without --no-deps pip refuses it on the day "coverage[toml]" has a newer release.
+        options = "--no-deps --only-binary :all: --require-hashes --no-input --progress-bar off"
         site = self.venv / "lib" / f"python{python_minor()}" / "site-packages"
         with Progress(total, site) as progress:
-            code, last_lines = progress.follow(command, environ)
+            code, last_lines = progress.follow([*command, "install", *options.split(), "-r", str(lock)], environ)
         if code != 0:
             raise BootstrapError(
                 "\n".join(last_lines)
