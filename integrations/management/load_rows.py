@@ -58,7 +58,7 @@ class Rows:
         self._fields = [_field(model, name) for name in names]
         self._kept: list[tuple[Any, ...]] = []
         columns = ", ".join(database.ops.quote_name(field.column) for field in self._fields)
-        self._into = f"INSERT INTO {database.ops.quote_name(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608  names of our own models
+        self._into = f"{database.ops.quote_name(model._meta.db_table)} ({columns})"
         self._one = f"({', '.join(['%s'] * len(names))})"
         self._translated = [(place, field) for place, field in enumerate(self._fields) if not isinstance(field, _PLAIN)]
 
@@ -75,10 +75,23 @@ class Rows:
         for start in range(0, len(rows), TRANSACTION_ROWS):
             ready = [self._ready(row) for row in rows[start : start + TRANSACTION_ROWS]]
             with transaction.atomic(), database.cursor() as cursor:
-                for at in range(0, len(ready), STATEMENT_ROWS):
-                    some = ready[at : at + STATEMENT_ROWS]
-                    values = [value for row in some for value in row]
-                    cursor.execute(self._into + ", ".join([self._one] * len(some)), values)
+                if database.vendor == "postgresql":
+                    self._copy(cursor, ready)
+                else:
+                    self._insert(cursor, ready)
+
+    def _copy(self, cursor: Any, ready: Sequence[Sequence[Any]]) -> None:
+        """Twice as fast as INSERT, whose values psycopg writes out one by one."""
+        with cursor.copy(f"COPY {self._into} FROM STDIN") as copy:
+            for row in ready:
+                copy.write_row(row)
+
+    def _insert(self, cursor: Any, ready: Sequence[Sequence[Any]]) -> None:
+        for at in range(0, len(ready), STATEMENT_ROWS):
+            some = ready[at : at + STATEMENT_ROWS]
+            values = [value for row in some for value in row]
+            rows = ", ".join([self._one] * len(some))
+            cursor.execute(f"INSERT INTO {self._into} VALUES {rows}", values)  # noqa: S608  names of our own models
 
     def _ready(self, row: Sequence[Any]) -> Sequence[Any]:
         ready = list(row)
