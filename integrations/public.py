@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count
-
-from integrations.models import CLAIMABLE, Connection, GateMode, Operation, WorkerProcess
+from integrations.models import Connection, GateMode, Operation, State, WorkerProcess
+from integrations.operations import counting
 
 # A process that sends beats every 15 s; one that missed three beats is taken for dead.
 SILENT_MS = 45_000
@@ -17,22 +16,15 @@ SILENT_MS = 45_000
 def engine_status(now: datetime) -> dict[str, Any]:
     """Operations by state and connection, the oldest that is due, the gate's mode, and the processes that send.
 
-    Times are ISO 8601 in UTC, or None.
+    Times are ISO 8601 in UTC, or None. A number of operations is one of `counting`: beyond 10,000 it says so in words.
     """
     now_ms = int(now.timestamp() * 1000)
-    by_connection: dict[int, dict[str, int]] = defaultdict(dict)
-    totals: dict[str, int] = {}
-    counted = Operation.objects.order_by().values_list("connection_id", "state").annotate(count=Count("id"))
-    for connection_id, state, count in counted:
-        by_connection[connection_id][state] = count
-        totals[state] = totals.get(state, 0) + count
+    connections = list(Connection.objects.defer("secrets"))
+    counted = counting.by_connection([each.pk for each in connections], State.values)
     return {
-        "operations": dict(sorted(totals.items())),
-        "connections": [
-            _connection(connection, by_connection[connection.pk], now_ms)
-            for connection in Connection.objects.defer("secrets")
-        ],
-        "oldest_due": _oldest_due(now_ms),
+        "operations": dict(sorted(counting.by_state(State.values).items())),
+        "connections": [_connection(each, counted.get(each.pk, {}), now_ms) for each in connections],
+        "oldest_due": _oldest_due([each.pk for each in connections], now_ms),
         "gate": _gate(),
         "workers": [
             {"name": each.name, "seen": _iso(each.seen_ms), "alive": now_ms - each.seen_ms < SILENT_MS}
@@ -54,10 +46,17 @@ def _connection(connection: Connection, operations: dict[str, int], now_ms: int)
     }
 
 
-def _oldest_due(now_ms: int) -> dict[str, Any] | None:
-    """The operation that should have gone first of all and has not, whatever keeps it."""
-    due = Operation.objects.filter(state__in=CLAIMABLE, blockers=0, due_ms__lte=now_ms)
-    oldest = due.order_by("due_ms").values("id", "connection_id", "state", "reason", "due_ms").first()
+def _oldest_due(connection_ids: Iterable[int], now_ms: int) -> dict[str, Any] | None:
+    """The operation that should have gone first of all and has not, whatever keeps it.
+
+    The first of each connection is the first entry of its index.
+    """
+    due = Operation.objects.claimable().filter(due_ms__lte=now_ms)
+    heads = [due.filter(connection=pk).order_by("due_ms").values("pk")[:1] for pk in connection_ids]
+    firsts = [Operation.objects.filter(pk__in=head).order_by() for head in heads]
+    told = [rows.values("id", "connection_id", "state", "reason", "due_ms") for rows in firsts]
+    found = list(told[0].union(*told[1:], all=True)) if told else []
+    oldest = min(found, key=lambda row: (row["due_ms"], row["id"]), default=None)
     if oldest is None:
         return None
     due_ms = oldest.pop("due_ms")

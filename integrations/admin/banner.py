@@ -60,7 +60,11 @@ _WORDS = {
 
 def load() -> Banner | None:
     """One query; None when all is well."""
-    row = GateMode.objects.filter(pk=1).first()
+    return of(GateMode.objects.filter(pk=1).first())
+
+
+def of(row: GateMode | None) -> Banner | None:
+    """The same for a page that has read the mode already."""
     if row is not None and row.paused_ms:
         title, sent, todo = _PAUSED
         return Banner(title, _since(row.paused_ms), sent, todo, go_url=reverse("admin:integrations_connection_go"))

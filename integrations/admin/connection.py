@@ -19,7 +19,7 @@ from django.utils.html import format_html
 
 from integrations import conf
 from integrations.engine.clock import db_now
-from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, LeftOut, Operation, State
+from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, GateMode, LeftOut, Operation, State
 from integrations.operations import (
     agent_users,
     connections,
@@ -27,13 +27,14 @@ from integrations.operations import (
     deletion,
     moments,
     restoring,
+    tour_state,
     verification,
     wording,
 )
 from integrations.operations.audit import Who
 from integrations.providers import registry
 
-from . import connection_health, left_out
+from . import banner, connection_health, left_out
 from .agent_users import AgentUserPages, held_words
 from .circuit_pages import CircuitPages
 from .connection_form import SEEN, UNREADABLE, ConnectionForm
@@ -190,14 +191,15 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
                 "address": _address(provider),
                 "lists_accounts": account_list(provider) is not None,
             }
-        now_ms = db_now()
+        now_ms, gate = db_now(), GateMode.objects.filter(pk=1).first()
         counts = open_counts([obj.pk]).get(obj.pk, {})
         return {
             "provider": provider_label(obj.provider),
             "address": _address(obj.provider),
             "state_badge": state_badge(obj),
             "hold": hold_words(obj, now_ms),
-            "health": connection_health.load(obj, now_ms),
+            "health": connection_health.load(obj, now_ms, tour_state.mode_of(gate)),
+            "sending_notice": banner.of(gate),
             "now": moments.clock(moments.at_ms(now_ms), UTC),
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
             "unreadable": UNREADABLE,
@@ -234,7 +236,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
             done = restoring.go(who(request, form.cleaned_data["reason"]))
             return "Sending goes on." if done else "Sending was not stopped, or somebody said go already."
 
-        doubted = Operation.objects.filter(state__in=CLAIMABLE, in_doubt=True).count()
+        doubted = counting.count(Operation.objects.unsettled(*CLAIMABLE).filter(in_doubt=True))
         question = Question(
             title="Send again after the backup was restored?",
             button="Go",

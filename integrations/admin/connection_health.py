@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from integrations.gate import MODES, BreakerState, Snapshot, Window
-from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, Operation, TourStop
+from integrations.models import CLAIMABLE, Attempt, AuditEvent, Connection, ConnectionState, Operation, TourStop
 from integrations.operations import circuits, moments, wording
 from integrations.operations.expected import Forecast, Looks
 from integrations.operations.operation_state import next_time
-from integrations.operations.tour_state import gate_mode, holder_of
+from integrations.operations.tour_state import holder_of
 from integrations.providers import registry
 
 from .entities import UTC, About, about
@@ -87,8 +87,11 @@ class Health:
     history_url: str
 
 
-def load(connection: Connection, now_ms: int) -> Health:
-    """Nine queries at most and one question to Redis, which waits no longer than the gate's own time-out."""
+def load(connection: Connection, now_ms: int, mode: str) -> Health:
+    """Six queries at most and one question to Redis, which waits no longer than the gate's own time-out.
+
+    `mode`: the gate's (`tour_state.gate_mode`).
+    """
     looks = Looks()
     look = looks.at(connection)
     snapshot = look.snapshot
@@ -99,7 +102,7 @@ def load(connection: Connection, now_ms: int) -> Health:
         circuit="" if snapshot is None else circuit_words(snapshot.breaker, now_ms),
         set_by=_set_by(connection, now_ms),
         verbs=() if snapshot is None else _verbs(snapshot.breaker),
-        waiting=_waiting(connection, now_ms, looks),
+        waiting=_waiting(connection, now_ms, mode, looks),
         calls=_calls(connection, now_ms),
         changes=_changes(connection, now_ms),
         history_url=history_url(connection),
@@ -187,14 +190,17 @@ def _times(breaker: BreakerState, now_ms: int) -> str:
     return f"{often}, last {moments.ago(breaker.would_open_ms, UTC, now_ms)}"
 
 
-def _waiting(connection: Connection, now_ms: int, looks: Looks) -> list[WaitingLine]:
+def _waiting(connection: Connection, now_ms: int, mode: str, looks: Looks) -> list[WaitingLine]:
     """The next showings first."""
-    held = Operation.objects.filter(connection=connection, entity_type="stop", state__in=CLAIMABLE)
+    held = Operation.objects.unsettled(*CLAIMABLE).filter(connection=connection, entity_type="stop")
     stops = TourStop.objects.filter(pk__in=held.values("entity_id")).select_related("tour")
     rows = {stop.pk: stop for stop in stops.order_by("appointment_start", "pk")[:SHOWN]}
     waiting = list(held.filter(entity_id__in=rows)) if rows else []
-    mode = gate_mode()
-    holder, forecast = holder_of(connection, mode), Forecast.of(waiting, now_ms, mode, looks=looks)
+    # Nothing is forecast for one that is stopped, and which others share its limit matters only where they can.
+    alone = connection.state != ConnectionState.ACTIVE or not _shared(connection)
+    known = [connection] if alone else None
+    holder = holder_of(connection, mode)
+    forecast = Forecast.of(waiting, now_ms, mode, connections=known, looks=looks)
     lines = {}
     for operation in waiting:
         stop = rows[operation.entity_id]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet
+from django.db import models
+from django.db.models import F, Q, QuerySet, Value
 from django.urls import reverse
 
 from integrations.admin.choosing import is_id
@@ -26,41 +28,69 @@ class About:
 
 
 def about(rows: Iterable[Operation | LeftOut]) -> dict[tuple[str, int], About]:
-    """(entity type, id) → what it is. At most a query for each type of entity."""
+    """(entity type, id) → what it is. One query, whatever types there are; none without rows."""
     wanted = {(row.entity_type, row.entity_id) for row in rows}
     found = {pair: About(f"{pair[0]} {pair[1]}", "") for pair in wanted}
-    tour_ids = [pk for kind, pk in wanted if kind == "tour"]
-    if tour_ids:
-        for tour in Tour.objects.filter(pk__in=tour_ids):
-            url = reverse("admin:integrations_tour_change", args=[tour.pk])
-            found["tour", tour.pk] = About(str(tour), url, ZoneInfo(tour.time_zone))
-    stop_ids = [pk for kind, pk in wanted if kind == "stop"]
-    contact_ids = [pk for kind, pk in wanted if kind == "contact"]
-    if stop_ids:
-        stops = TourStop.objects.filter(pk__in=stop_ids)
-        rows = stops.values_list("pk", "tour_id", "tour__reference", "sequence", "street", "tour__time_zone")
-        for pk, tour_id, reference, sequence, street, zone in rows:
-            url = reverse("admin:integrations_tour_change", args=[tour_id])
-            found["stop", pk] = About(f"{reference}, stop {sequence}: {street}", url, ZoneInfo(zone))
-    if contact_ids:
-        for contact in Contact.objects.filter(pk__in=contact_ids):
-            url = reverse("admin:integrations_contact_change", args=[contact.pk])
-            found["contact", contact.pk] = About(str(contact), url)
-    feedback_ids = [pk for kind, pk in wanted if kind == "feedback"]
-    if feedback_ids:
-        answers = Feedback.objects.filter(pk__in=feedback_ids)
-        heard = answers.values_list(
-            "pk", "stop__tour__reference", "stop__street", "author_role", "stop__tour__time_zone"
-        )
-        for pk, reference, street, role, zone in heard:
-            url = reverse("admin:integrations_feedback_change", args=[pk])
-            label = f"{reference}, feedback on {street} ({role.replace('_', ' ')})"
-            found["feedback", pk] = About(label, url, ZoneInfo(zone))
-    account_ids = [pk for kind, pk in wanted if kind == "connection"]
-    if account_ids:
-        for pk, label in Connection.objects.filter(pk__in=account_ids).values_list("pk", "label"):
-            found["connection", pk] = About(label, reverse("admin:integrations_connection_change", args=[pk]))
+    parts = []
+    for kind, columns in _COLUMNS.items():
+        ids = [pk for its, pk in wanted if its == kind]
+        if ids:
+            parts.append(_part(kind, ids, columns))
+    for kind, pk, page_id, number, *texts in parts[0].union(*parts[1:], all=True) if parts else ():
+        found[kind, pk] = _ABOUT[kind](page_id, number, *texts)
     return found
+
+
+# Of each type of entity: its page's id, a number and four texts, so that one query reads them all.
+_NONE, _NO_TEXT = Value(0, models.IntegerField()), Value("", models.TextField())
+_COLUMNS: dict[str, tuple[Any, ...]] = {
+    "tour": (Tour, "pk", _NONE, "reference", "title", _NO_TEXT, "time_zone"),
+    "stop": (TourStop, "tour_id", "sequence", "tour__reference", "street", _NO_TEXT, "tour__time_zone"),
+    "contact": (Contact, "pk", _NONE, "first_name", "last_name", "email", "phone"),
+    "feedback": (
+        Feedback, "pk", _NONE, "stop__tour__reference", "stop__street", "author_role", "stop__tour__time_zone",
+    ),
+    "connection": (Connection, "pk", _NONE, "label", _NO_TEXT, _NO_TEXT, _NO_TEXT),
+}  # fmt: skip
+
+
+def _part(kind: str, ids: list[int], columns: tuple[Any, ...]) -> QuerySet[Any, Any]:
+    model, *read = columns
+    told = {f"told_{place}": F(one) if isinstance(one, str) else one for place, one in enumerate(read)}
+    rows = model._default_manager.filter(pk__in=ids).order_by()
+    found: QuerySet[Any, Any] = rows.annotate(told_kind=Value(kind, models.TextField()), **told)
+    return found.values_list("told_kind", "pk", *told)
+
+
+def _page(model: str, pk: int) -> str:
+    return reverse(f"admin:integrations_{model}_change", args=[pk])
+
+
+def _tour(pk: int, _number: int, reference: str, title: str, _: str, zone: str) -> About:
+    return About(str(Tour(reference=reference, title=title)), _page("tour", pk), ZoneInfo(zone))
+
+
+def _stop(tour_id: int, sequence: int, reference: str, street: str, _: str, zone: str) -> About:
+    return About(f"{reference}, stop {sequence}: {street}", _page("tour", tour_id), ZoneInfo(zone))
+
+
+def _contact(pk: int, _number: int, first: str, last: str, email: str, phone: str) -> About:
+    buyer = Contact(first_name=first, last_name=last, email=email, phone=phone)
+    return About(str(buyer), _page("contact", pk))
+
+
+def _feedback(pk: int, _number: int, reference: str, street: str, role: str, zone: str) -> About:
+    label = f"{reference}, feedback on {street} ({role.replace('_', ' ')})"
+    return About(label, _page("feedback", pk), ZoneInfo(zone))
+
+
+def _connection(pk: int, _number: int, label: str, *_: str) -> About:
+    return About(label, _page("connection", pk))
+
+
+_ABOUT: dict[str, Callable[..., About]] = {
+    "tour": _tour, "stop": _stop, "contact": _contact, "feedback": _feedback, "connection": _connection,
+}  # fmt: skip
 
 
 def matching(queryset: QuerySet[Operation], text: str) -> QuerySet[Operation]:

@@ -23,12 +23,13 @@ from django.utils.http import content_disposition_header
 from import_export.admin import ImportMixin
 
 from integrations.models import ImportRun
-from integrations.operations import wording
-from integrations.operations.imports import samples, uploads, work
-from integrations.operations.imports.undo import undo_plan
-from integrations.operations.imports.undo_plan import UndoPlan
+from integrations.operations import moments, wording
+from integrations.operations.imports import samples, undo_planned, undo_words, uploads, work
+from integrations.operations.imports.undo import undo_plan, undoable
 from integrations.operations.refusals import NotPossible
 
+from .choosing import is_id
+from .entities import UTC
 from .import_files import (
     FORMATS_TAKEN,
     KINDS,
@@ -43,7 +44,7 @@ from .import_files import (
 from .pages import Page, Question, ask, view_path
 
 PER_PAGE = 100
-SHOWN = 200
+SHOWN = undo_words.SHOWN
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 NOUNS = {"tours": "tours", "feedback": "answers"}
 
@@ -248,13 +249,15 @@ class ImportPages(ImportMixin, Page):  # type: ignore[misc]  # the library is no
         return request.user.has_perms(rights)
 
     def undo_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The plan first; POST does it."""
+        """The plan first; POST does it. That of a large import is worked out by a worker and frozen."""
         run = self.found(request, object_id)
         if run is None:
             return self.gone(request, object_id)
         if not self.may_undo(request, run):
             raise PermissionDenied
         back = self.change_url(run.pk)
+        if not work.at_once(run.rows):
+            return self._large_undo(request, run, back)
 
         def act(_form: forms.Form) -> str:
             done = work.take_back(run.pk, actor=request.user.get_username())
@@ -270,7 +273,7 @@ class ImportPages(ImportMixin, Page):  # type: ignore[misc]  # the library is no
             except NotPossible as error:
                 self.message_user(request, str(error), messages.WARNING)
                 return HttpResponseRedirect(back)
-            says, items = _sentences(plan), _names(plan)
+            says, items = undo_words.sentences(plan), undo_words.names(plan)
         question = Question(
             title=f"Take back import {run.pk}: {run.file_name}?",
             button="Take it back",
@@ -280,6 +283,39 @@ class ImportPages(ImportMixin, Page):  # type: ignore[misc]  # the library is no
             danger=True,
         )
         return ask(self, request, run, question, back)
+
+    def _large_undo(self, request: HttpRequest, run: ImportRun, back: str) -> HttpResponse:
+        """GET shows the plan as it is; POST has it worked out, or does it."""
+        try:
+            undoable(run)
+            if request.method == "POST" and "plan" in request.POST:
+                undo_planned.ask(run.pk, actor=request.user.get_username())
+                return HttpResponseRedirect(request.path)
+            if request.method == "POST":
+                seen = request.POST.get("seen", "")
+                plan_id = int(seen) if is_id(seen) else 0  # no plan has it
+                work.take_back(run.pk, actor=request.user.get_username(), plan_id=plan_id)
+                self.message_user(request, f"Import {run.pk} is being taken back; this page shows how far it is.")
+                return HttpResponseRedirect(back)
+        except NotPossible as error:
+            self.message_user(request, str(error), messages.WARNING)
+            return HttpResponseRedirect(back if request.method != "POST" else request.path)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "POST"])
+        planned = undo_planned.of(run)
+        working = planned is not None and planned.made_at is None and not planned.failed
+        context = self.frame(
+            request,
+            run,
+            f"Take back import {run.pk}: {run.file_name}?",
+            planned=planned,
+            working=working,
+            percent=planned.done * 100 // max(1, planned.total) if planned else 0,
+            refresh=3 if working else None,
+            made=moments.clock(planned.made_at, UTC) if planned and planned.made_at else "",
+            back=back,
+        )
+        return TemplateResponse(request, "admin/integrations/importrun/undo.html", context)
 
 
 def _progress(upload: uploads.Upload) -> dict[str, Any] | None:
@@ -300,33 +336,3 @@ class _Echo:
 
     def write(self, text: str) -> str:
         return text
-
-
-def _sentences(plan: UndoPlan) -> list[str]:
-    """A plan in words."""
-    said = [f"Appointments cancelled in {label}: {number}." for label, number in plan.appointments.items()]
-    counts = (
-        (len(plan.cancel), "Tours that it created, cancelled and archived"),
-        (len(plan.restore), "Tours that it changed, put back as they were"),
-        (plan.feedback_deleted, "Answers that it brought and no CRM knows of, deleted"),
-        (plan.feedback_restored, "Answers that it changed, put back (the CRMs follow)"),
-        (plan.contacts_archived, "Buyers that it created, archived (who is in a CRM already stays there)"),
-        (plan.contacts_kept, "Buyers that it created and others use, who stay"),
-        (plan.agents_kept, "Agents that it created, who stay"),
-        (len(plan.left), "Records left as they are, because someone changed them since or a CRM knows of them"),
-    )
-    said += [f"{words}: {number}." for number, words in counts if number]
-    if plan.empty:
-        said.insert(0, "There is nothing to take back; the import will be marked as taken back.")
-    return said
-
-
-def _names(plan: UndoPlan) -> list[str]:
-    """What is concerned, by name: what is left first, since people must look at it."""
-    names = [
-        *(f"Left: {line}" for line in plan.left),
-        *(f"Buyer stays: {line}" for line in plan.contacts_left),
-        *(f"Cancelled and archived: {name}" for name in plan.cancel),
-        *(f"Put back: {name}" for name in plan.restore),
-    ]
-    return names[:SHOWN] + ([f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else [])

@@ -7,15 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import TextFilter
 
 from integrations.engine.clock import db_now
 from integrations.engine.verdict import VERDICTS
-from integrations.models import CLAIMABLE, OPEN, Connection, Feedback, Operation, State, Tour
+from integrations.models import CLAIMABLE, Connection, Operation, State, Tour
 from integrations.operations import wording
+from integrations.operations.tour_search import about_tours
 
 from .choosing import is_id
 
@@ -52,7 +53,7 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
         value = self.value()
         if value == "open":
-            return queryset.filter(state__in=OPEN)
+            return queryset.open()
         return queryset.filter(state=value) if value in State.values else queryset
 
 
@@ -97,7 +98,7 @@ class DueFilter(admin.SimpleListFilter):
         age = AGES.get(self.value() or "")
         if age is None:
             return queryset
-        return queryset.filter(state__in=CLAIMABLE, due_ms__lt=db_now() - age[1] * 1000)
+        return queryset.unsettled(*CLAIMABLE).filter(due_ms__lt=db_now() - age[1] * 1000)
 
 
 class PlannedFilter(admin.SimpleListFilter):
@@ -133,14 +134,3 @@ class TourFilter(TextFilter):  # type: ignore[misc]  # the library is not typed
     def queryset(self, request: HttpRequest, queryset: QuerySet[Operation]) -> QuerySet[Operation]:
         reference = (self.value() or "").strip()
         return queryset.filter(about_tours(Tour.objects.filter(reference__iexact=reference))) if reference else queryset
-
-
-def about_tours(tours: QuerySet[Tour]) -> Q:
-    """Operations about these tours."""
-    stops = tours.filter(stops__isnull=False).order_by().values("stops")
-    return (
-        Q(entity_type="tour", entity_id__in=tours.order_by().values("pk"))
-        | Q(entity_type="stop", entity_id__in=stops)
-        | Q(entity_type="feedback", entity_id__in=Feedback.objects.filter(stop__in=stops).values("pk"))
-        | Q(entity_type="contact", entity_id__in=tours.order_by().values("buyer"))
-    )

@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from integrations.models import Tour
 from integrations.operations.standing import (
@@ -19,8 +20,10 @@ from integrations.operations.standing import (
     at_risk,
     settled,
     standings,
-    with_showings,
+    unsettled,
 )
+
+from .spans import spans
 
 
 class TourList(ChangeList):
@@ -38,6 +41,11 @@ class TourList(ChangeList):
         for row in rows:
             row.standing = found.get(row.pk, Standing())
         self.result_list = rows
+
+    @cached_property
+    def spans(self) -> dict[str, Any] | None:
+        """When there are tours; read by the list's page."""
+        return spans(self)
 
 
 class WhenFilter(admin.SimpleListFilter):
@@ -79,9 +87,9 @@ class SyncFilter(admin.SimpleListFilter):
             case "risk":
                 return at_risk(queryset, timezone.now())
             case "person":
-                return with_showings(queryset, state__in=PERSON)
+                return unsettled(queryset, PERSON)
             case "waiting":
-                return with_showings(queryset, state__in=WAITING)
+                return unsettled(queryset, WAITING)
             case "settled":
                 return settled(queryset)
         return queryset

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 import django_filters
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
@@ -21,25 +22,23 @@ from integrations.engine.clock import db_now
 from integrations.engine.kinds import KINDS
 from integrations.models import (
     CLAIMABLE,
-    OPEN,
     Attempt,
     Connection,
-    Feedback,
     Operation,
     OperationDependency,
     State,
     Tour,
-    TourStop,
 )
-from integrations.operations import left_out, operation_state, operations, wording
+from integrations.operations import counting, left_out, operation_state, operations, wording
 from integrations.operations.expected import Expected, Forecast
 from integrations.operations.moments import at_ms
+from integrations.operations.tour_search import about_tours
 from integrations.operations.tour_state import gate_mode
 
 from .base import Endpoint
 from .examples import ARRIVED
 from .fields import Id, Instant, Millis, Shown, utc
-from .lists import Filters, IdFilter, MomentFilter, TextFilter, since
+from .lists import Filters, IdFilter, MomentFilter, TextFilter
 from .paging import Pages
 from .problems import Conflict, invalid, refused, renamed
 from .tour_parts import WhyGiven
@@ -198,8 +197,8 @@ class OperationFilters(django_filters.FilterSet):
     tour = IdFilter(method="of_tour", help_text="Of this tour, its stops, what was said after them, or its buyer.")
     due_after = MomentFilter(field_name="due_ms", lookup_expr="gte", milliseconds=True)
     due_before = MomentFilter(field_name="due_ms", lookup_expr="lt", milliseconds=True)
-    updated_since = since()
-    entity_type = TextFilter(field_name="entity_type")
+    updated_since = MomentFilter(method="changed_since", help_text="Changed at this time or later.")
+    entity_type = TextFilter(method="of_type")
     entity_id = IdFilter(field_name="entity_id")
 
     class Meta:
@@ -209,19 +208,24 @@ class OperationFilters(django_filters.FilterSet):
     def because(self, rows: Any, _name: str, value: str) -> Any:
         return rows.because(value)
 
-    def in_state(self, rows: QuerySet[Operation], _name: str, value: str) -> QuerySet[Operation]:
-        return rows.filter(state__in=OPEN) if value == "open" else rows.filter(state=value)
+    def changed_since(self, rows: Any, _name: str, value: datetime) -> Any:
+        """By the index of changes while those are few; of many the newest are soon met, one by one."""
+        changed = Operation.objects.filter(updated_at__gte=value).order_by()
+        few = not isinstance(counting.count(changed), counting.MoreThan)
+        return rows.filter(pk__in=changed.values("pk")) if few else rows.filter(updated_at__gte=value)
+
+    def of_type(self, rows: Any, _name: str, value: str) -> Any:
+        """With the record's id by their index; without it the newest first, not all of that type sorted."""
+        if self.form.cleaned_data.get("entity_id") is not None:
+            return rows.filter(entity_type=value)
+        kinds = [name for name, kind in KINDS.items() if kind.entity_type == value]
+        return rows.filter(kind=kinds[0]) if len(kinds) == 1 else rows.of_type(value) if kinds else rows.none()
+
+    def in_state(self, rows: Any, _name: str, value: str) -> Any:
+        return rows.open() if value == "open" else rows.filter(state=value)
 
     def of_tour(self, rows: QuerySet[Operation], _name: str, value: int) -> QuerySet[Operation]:
-        stops = TourStop.objects.filter(tour=value)
-        answers = Feedback.objects.filter(stop__tour=value)
-        buyer = Tour.objects.filter(pk=value).values("buyer_id")
-        return rows.filter(
-            Q(entity_type="tour", entity_id=value)
-            | Q(entity_type="stop", entity_id__in=stops.values("pk"))
-            | Q(entity_type="feedback", entity_id__in=answers.values("pk"))
-            | Q(entity_type="contact", entity_id__in=buyer)
-        )
+        return rows.filter(about_tours(Tour.objects.filter(pk=value)))
 
 
 def _all() -> QuerySet[Operation]:

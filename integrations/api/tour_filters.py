@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from integrations.models import Tour, TourStatus, TourStop
-from integrations.operations import standing
+from integrations.operations import counting, standing, tour_search
 
 from .lists import DayFilter, IdFilter, MomentFilter, TextFilter, in_days
 
@@ -60,26 +60,25 @@ class TourFilters(django_filters.FilterSet):
         return rows if first is None and last is None else in_days(rows, first, last)
 
     def changed_since(self, rows: QuerySet[Tour], _name: str, value: datetime) -> QuerySet[Tour]:
-        stops = TourStop.objects.filter(tour=OuterRef("pk"), updated_at__gte=value)
-        return rows.filter(Q(updated_at__gte=value) | Exists(stops))
+        """By the indexes of changes while those are few; of many the latest tours are soon met, one by one."""
+        stops = TourStop.objects.filter(updated_at__gte=value).order_by()
+        changed = Tour.objects.filter(updated_at__gte=value).order_by()
+        if isinstance(counting.total([counting.count(stops), counting.count(changed)]), counting.MoreThan):
+            return rows.filter(Q(updated_at__gte=value) | Exists(stops.filter(tour=OuterRef("pk"))))
+        return rows.filter(pk__in=changed.values("pk").union(stops.values("tour_id")))
 
     def of_connection(self, rows: QuerySet[Tour], _name: str, value: int) -> QuerySet[Tour]:
-        return standing.with_showings(rows, connection=value)
+        return standing.at_connection(rows, value)
 
     def with_reason(self, rows: QuerySet[Tour], _name: str, value: str) -> QuerySet[Tour]:
-        return standing.with_showings(rows, reason=value, state__in=[*standing.WAITING, *standing.PERSON])
+        return standing.unsettled(rows, reason=value)
 
     def in_sync_state(self, rows: QuerySet[Tour], _name: str, value: str) -> QuerySet[Tour]:
         if value == "settled":
             return standing.settled(rows)
         if value == "risk":
             return standing.at_risk(rows, timezone.now())
-        return standing.with_showings(rows, state__in=SYNC[value])
+        return standing.unsettled(rows, SYNC[value])
 
     def with_text(self, rows: QuerySet[Tour], _name: str, value: str) -> QuerySet[Tour]:
-        return rows.filter(
-            Q(reference__istartswith=value)
-            | Q(title__icontains=value)
-            | Q(buyer__last_name__istartswith=value)
-            | Q(agent__name__icontains=value)
-        )
+        return tour_search.matching(rows, value)

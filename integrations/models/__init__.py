@@ -4,13 +4,14 @@ from .access import ApiToken, IdempotentRequest
 from .audit import AuditEvent
 from .bulk import BulkItem, BulkRun
 from .connection import AgentUser, Connection, ConnectionHold, ConnectionScope, ConnectionState, LeftOut
-from .imports import ImportItem, ImportRun
+from .imports import ImportItem, ImportRun, PlannedUndo
 from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
 from .operation import (
     CLAIMABLE,
     OPEN,
     TERMINAL,
+    UNSETTLED,
     Attempt,
     ExternalRef,
     Operation,
@@ -41,6 +42,7 @@ __all__ = [
     "LIVE_STATUSES",
     "OPEN",
     "TERMINAL",
+    "UNSETTLED",
     "Agent",
     "AgentUser",
     "ApiToken",
@@ -72,6 +74,7 @@ __all__ = [
     "Operation",
     "OperationDependency",
     "Outcome",
+    "PlannedUndo",
     "PriceOpinion",
     "RequestType",
     "SecondShowing",

@@ -47,6 +47,31 @@ class ImportRun(Record):
         return f"{self.kind} from {self.file_name}"
 
 
+class PlannedUndo(Record):
+    """What taking an import back would do, worked out by a worker and frozen: the undo then does nothing else.
+
+    `made_at` None: it is still worked out, `done` of `total` tours so far, by `owner` until `until_ms` (database clock)
+    and longer as long as it renews that; or it `failed`, and why. `next_row`: how far the import was then. `says`,
+    `names`: the plan in words. `acts`: type of record → ids of those that something is done to.
+    """
+
+    run = models.OneToOneField(ImportRun, on_delete=models.CASCADE, related_name="planned_undo")
+    asked_by = models.CharField(max_length=150, blank=True)
+    next_row = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    owner = models.CharField(max_length=80, blank=True)
+    until_ms = models.BigIntegerField(default=0)
+    made_at = models.DateTimeField(null=True)
+    failed = models.CharField(max_length=200, blank=True)
+    says = models.JSONField(default=list)
+    names = models.JSONField(default=list)
+    acts = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"plan to take back {self.run_id}"
+
+
 class ImportItem(models.Model):
     """One record an import created or changed; `before` holds the old values of a change (no secrets)."""
 

@@ -32,11 +32,17 @@ class State(models.TextChoices):
 CLAIMABLE = (State.PENDING, State.WAITING, State.RETRYABLE, State.UNKNOWN)
 OPEN = (*CLAIMABLE, State.LEASED, State.NEEDS_PERSON)
 TERMINAL = (State.SUCCEEDED, State.DEAD, State.IGNORED, State.SUPERSEDED, State.CANCELLED)
+UNSETTLED = (*OPEN, State.DEAD)
+"""What someone or something has still to see to."""
 
 
 def _literally(name: str, condition: str) -> Func:
     """A condition on a column, with no parameter in it."""
     return Func(F(name), template=f"%(expressions)s {condition}", output_field=BooleanField())
+
+
+def _among(states: tuple[State, ...]) -> str:
+    return f"IN ({', '.join(map(repr, map(str, states)))})"
 
 
 class OperationQuerySet(models.QuerySet["Operation"]):
@@ -50,9 +56,17 @@ class OperationQuerySet(models.QuerySet["Operation"]):
         know that an index holds all such rows, and would read and sort everything that is open for each claim
         (https://www.sqlite.org/partialindex.html, 3.1).
         """
-        return self.filter(
-            _literally("state", f"IN ({', '.join(map(repr, map(str, CLAIMABLE)))})"), _literally("blockers", "= 0")
-        )
+        return self.filter(_literally("state", _among(CLAIMABLE)), _literally("blockers", "= 0"))
+
+    def unsettled(self, *states: str) -> OperationQuerySet:
+        """Open or failed, or in those of these states: by the partial indexes, so in the words of `claimable`."""
+        rows = self.filter(_literally("state", _among(UNSETTLED)))
+        return rows.filter(state__in=states) if states else rows
+
+    def of_type(self, entity_type: str) -> OperationQuerySet:
+        """About such records, passed over one by one: the index of records would have SQLite sort all of a type."""
+        name = Func(F("entity_type"), template="%(expressions)s || ''", output_field=models.CharField())
+        return self.alias(its_type=name).filter(its_type=entity_type)
 
     def because(self, reason: str) -> OperationQuerySet:
         """With that reason (not none), by the index of reasons; its words stand in the SQL as in `claimable`."""
@@ -60,7 +74,7 @@ class OperationQuerySet(models.QuerySet["Operation"]):
 
     def open(self) -> OperationQuerySet:
         """Not yet at an end: someone or something will still act on it."""
-        return self.filter(state__in=OPEN)
+        return self.unsettled(*OPEN)
 
     def update(self, **values: Any) -> int:
         """As Django's, which by itself notes no time of change."""
@@ -121,6 +135,19 @@ class Operation(Record):
             models.Index(fields=["state", "connection"], name="operation_state"),
             models.Index(fields=["state", "id"], name="operation_state_newest"),
             models.Index(fields=["reason", "id"], name="operation_reason", condition=Q(reason__gt="")),
+            models.Index(fields=["kind", "id"], name="operation_kind_newest"),
+            models.Index(fields=["updated_at", "id"], name="operation_changed"),
+            # All that is looked for among what is not done with is in the index: no row is read to be passed over.
+            models.Index(
+                fields=["id", "state", "connection", "due_ms"],
+                name="operation_open_newest",
+                condition=Q(state__in=UNSETTLED),
+            ),
+            models.Index(
+                fields=["entity_type", "entity_id", "connection", "state"],
+                name="operation_unsettled",
+                condition=Q(state__in=UNSETTLED),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=State.values), name="operation_state_known"),

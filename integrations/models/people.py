@@ -65,6 +65,7 @@ class Contact(Record):
         indexes = [
             models.Index(models.functions.Lower("email"), name="contact_email_folded"),
             models.Index(fields=["phone"]),
+            models.Index(fields=["last_name", "first_name", "id"], name="contact_by_name"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -80,7 +80,11 @@ class Tour(Record):
 
     class Meta:
         ordering = ["-starts_at", "-id"]
-        indexes = [models.Index(fields=["agent", "starts_at"]), models.Index(fields=["starts_at"])]
+        indexes = [
+            models.Index(fields=["agent", "starts_at"]),
+            models.Index(fields=["starts_at"]),
+            models.Index(fields=["updated_at"], name="tour_changed"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=TourStatus.values), name="tour_status_known"),
             models.CheckConstraint(condition=~Q(reference=""), name="tour_reference_given"),
@@ -139,7 +143,10 @@ class TourStop(Record):
 
     class Meta:
         ordering = ["tour", "sequence"]
-        indexes = [models.Index(fields=["appointment_start"])]
+        indexes = [
+            models.Index(fields=["appointment_start"]),
+            models.Index(fields=["updated_at", "tour"], name="stop_changed"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["tour", "sequence"], name="stop_sequence_unique"),
             models.CheckConstraint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from integrations.models import OPEN, ConnectionState, Operation, State, TourStop
+from integrations.models import ConnectionState, Operation, State, TourStop
 
 SOON = timedelta(hours=24)
 # What a person must act on comes before what mends itself.
@@ -42,9 +42,11 @@ def tours_at_risk(now: datetime, *, within: timedelta = SOON, most: int = 50) ->
     Those that need a person first, then by the time of the showing; at most `most`. Two queries.
     """
     soon = TourStop.objects.live().filter(appointment_start__gte=now, appointment_start__lt=now + within)
-    unsettled = Operation.objects.filter(
-        entity_type="stop", entity_id__in=soon.values("pk"), state__in=(*OPEN, State.DEAD)
-    ).exclude(connection__state=ConnectionState.DISABLED)
+    unsettled = (
+        Operation.objects.unsettled()
+        .filter(entity_type="stop", entity_id__in=soon.values("pk"))
+        .exclude(connection__state=ConnectionState.DISABLED)
+    )
     worst: dict[int, tuple[int, str, str]] = {}
     for stop_id, state, reason in unsettled.values_list("entity_id", "state", "reason"):
         found = (_GRAVEST.index(State(state)), state, reason)

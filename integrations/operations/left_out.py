@@ -237,7 +237,7 @@ def _standing(concerned: _Concerned, connection_id: int) -> list[int]:
     """Stops whose appointment stands in the CRM, or may be on its way there."""
     ids = concerned.records.get("stop", [])
     mine = {"connection": connection_id, "entity_type": "stop", "entity_id__in": ids}
-    waiting = Operation.objects.filter(**mine, state__in=(*OPEN, State.DEAD))
+    waiting = Operation.objects.unsettled().filter(**mine)
     linked = set(
         ExternalRef.objects.filter(**mine, external_id__isnull=False).values_list("entity_id", flat=True)
     )  # fmt: skip

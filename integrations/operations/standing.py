@@ -43,22 +43,35 @@ class Standing:
 def standings(tour_ids: Iterable[int]) -> dict[int, Standing]:
     """Of each of these tours that has open or failed showings. Two queries."""
     tour_of = dict(TourStop.objects.filter(tour__in=list(tour_ids)).order_by().values_list("pk", "tour_id"))
-    rows = Operation.objects.filter(entity_type="stop", entity_id__in=list(tour_of), state__in=(*OPEN, State.DEAD))
+    rows = Operation.objects.unsettled().filter(entity_type="stop", entity_id__in=list(tour_of))
     counted: dict[int, list[int]] = {}
     for stop_id, state, number in rows.order_by().values_list("entity_id", "state").annotate(Count("pk")):
         counted.setdefault(tour_of[stop_id], [0, 0])[0 if state in PERSON else 1] += number
     return {pk: Standing(*numbers) for pk, numbers in counted.items()}
 
 
-def with_showings(tours: QuerySet[Tour], **where: Any) -> QuerySet[Tour]:
-    """Those that have a showing with such an operation at some CRM: `state__in=…`, `connection=…`."""
-    return tours.filter(pk__in=_tours_with(**where))
+def unsettled(tours: QuerySet[Tour], states: Iterable[str] = (), **where: Any) -> QuerySet[Tour]:
+    """Those that have a showing with an operation in one of these states (none: any) that is open or failed.
+
+    Read from the index that holds such operations alone: what it costs hangs on how many of them there are.
+    """
+    held = Operation.objects.unsettled(*states).filter(entity_type="stop", **where)
+    stops = TourStop.objects.filter(pk__in=held.values("entity_id")).order_by()
+    return tours.filter(pk__in=stops.values("tour_id"))
+
+
+def at_connection(tours: QuerySet[Tour], connection_id: int) -> QuerySet[Tour]:
+    """Those that have a showing this connection was told of, looked for tour by tour: that is most of them."""
+    told = Operation.objects.filter(entity_type="stop", entity_id=OuterRef("pk"), connection=connection_id)
+    stops = TourStop.objects.filter(Exists(told), tour=OuterRef("pk"))
+    return tours.filter(Exists(stops))
 
 
 def settled(tours: QuerySet[Tour]) -> QuerySet[Tour]:
     """Those of whose showings nothing is open and nothing failed."""
-    open_or_failed = _tours_with(state__in=[*PERSON, *WAITING])
-    return tours.exclude(Exists(open_or_failed.filter(tour=OuterRef("pk"))))
+    held = Operation.objects.unsettled().filter(entity_type="stop", entity_id=OuterRef("pk"))
+    stops = TourStop.objects.filter(Exists(held), tour=OuterRef("pk"))
+    return tours.filter(~Exists(stops))
 
 
 def at_risk(tours: QuerySet[Tour], now: datetime) -> QuerySet[Tour]:
@@ -66,9 +79,3 @@ def at_risk(tours: QuerySet[Tour], now: datetime) -> QuerySet[Tour]:
     ids = [found.tour_id for found in tours_at_risk(now, most=MOST_AT_RISK)]
     places = [When(pk=pk, then=place) for place, pk in enumerate(ids)]
     return tours.filter(pk__in=ids).order_by(Case(*places, default=len(ids), output_field=IntegerField()))
-
-
-def _tours_with(**where: Any) -> QuerySet[TourStop, Any]:
-    """Ids of tours with a showing that has such an operation."""
-    held = Operation.objects.filter(entity_type="stop", **where)
-    return TourStop.objects.filter(pk__in=held.values("entity_id")).order_by().values("tour_id")

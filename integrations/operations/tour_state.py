@@ -322,8 +322,14 @@ PAUSED = "paused"
 
 def gate_mode() -> str:
     """The mode the gate is in, as all processes see it; `paused` when a person has to say go."""
-    mode, paused_ms = GateMode.objects.values_list("mode", "paused_ms").first() or (GateMode.Mode.NORMAL, 0)
-    return PAUSED if paused_ms else mode
+    return mode_of(GateMode.objects.only("mode", "paused_ms").first())
+
+
+def mode_of(row: GateMode | None) -> str:
+    """The same of a row that was read already."""
+    if row is None:
+        return GateMode.Mode.NORMAL
+    return PAUSED if row.paused_ms else row.mode
 
 
 def facts_of(operation: Operation) -> OperationFacts:

@@ -119,7 +119,7 @@ def _connection(row: tuple[str, str, int | None, str], offices: list[Office]) ->
             "scope": "brokerage" if office is None else "office",
             "office": None if office is None else offices[office],
             "sync_from": datetime(2020, 1, 1, tzinfo=UTC),
-            "config": {"location_id": f"{ACCOUNT}{name}", "credential_id": f"{ACCOUNT}{name}"},
+            "config": dict.fromkeys(("location_id", "credential_id", "client_id", "consumer"), f"{ACCOUNT}{name}"),
             "state": state,
             "state_reason": "Made by seed_load: it has no credentials and never sends.",
         },

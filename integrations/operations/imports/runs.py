@@ -40,6 +40,10 @@ WORKS_S, RESTS_S = 0.3, 0.12
 often, lets everyone through. Without it an import that takes the lock again at once can keep a save out for seconds."""
 
 
+class Interrupted(Exception):
+    """The process is being stopped; the job is taken up again by another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What the first pass found. `tours` counts references (tours) without a bad row, `left_out` those with one."""

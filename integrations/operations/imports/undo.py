@@ -27,6 +27,7 @@ from integrations.models import (
     Feedback,
     ImportItem,
     ImportRun,
+    PlannedUndo,
     Tour,
     TourStatus,
     TourStop,
@@ -46,7 +47,7 @@ from integrations.operations.tour_saving import (
 )
 
 from .runs import Breath, Pace, claim, in_hand, release
-from .undo_plan import UndoPlan, decide_contacts, standing
+from .undo_plan import UNPLANNED, UndoPlan, decide_contacts, standing
 
 _ANSWERS = 50
 _IN_HAND = "Import {} is being taken back already."
@@ -62,11 +63,14 @@ class _Work:
     stop_changes: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
 
 
-def undo_plan(run_id: int) -> UndoPlan:
-    """What `undo` would do now. Writes nothing. Raises ImportRun.DoesNotExist, NotPossible."""
-    run = _undoable(ImportRun.objects.get(pk=run_id))
-    plan = UndoPlan(run)
-    for tour_ids, works in _batches(run, Pace()):
+def undo_plan(run_id: int, telling: Callable[[int, int], None] = lambda done, total: None) -> UndoPlan:
+    """What `undo` would do now. Writes nothing. Raises ImportRun.DoesNotExist, NotPossible.
+
+    `telling` hears how far it is, in tours.
+    """
+    run = undoable(ImportRun.objects.get(pk=run_id))
+    plan, done = UndoPlan(run), 0
+    for tour_ids, works, total in _batches(run, Pace()):
         tours = Tour.objects.filter(pk__in=tour_ids).select_related("agent", "buyer").in_bulk()
         stops = _stops_of(TourStop.objects.filter(tour__in=tours))
         touched = _touched(run, tours)
@@ -79,22 +83,29 @@ def undo_plan(run_id: int) -> UndoPlan:
             _decide(saved, works[tour_id], plan, touched=tour_id in touched)
             ending += [stop.pk for stop in saved.stored if stop.pk in live and not stop.live]
         plan.appointments += standing(ending)
+        done += len(tour_ids)
+        telling(done, total)
     _plan_feedback(run, plan, apply=False, who=Who("", "system"))
     decide_contacts(plan, now=None, who=None)
     _count_agents(plan)
     return plan
 
 
-def start_undo(run_id: int, *, actor: str) -> ImportRun:
+def start_undo(run_id: int, *, actor: str, plan_id: int | None = None) -> ImportRun:
     """Decide that the run is taken back: from here on it is `undoing`, until `undo` has done it.
 
-    Raises ImportRun.DoesNotExist, NotPossible when it is undone already or somebody has it in hand.
+    `plan_id`: the frozen plan that was seen; nothing else is done. Raises ImportRun.DoesNotExist, NotPossible when it
+    is undone already, somebody has it in hand, or the plan is not what would be done any more.
     """
     with transaction.atomic():
-        run = _undoable(ImportRun.objects.select_for_update().get(pk=run_id))
+        run = undoable(ImportRun.objects.select_for_update().get(pk=run_id))
+        if plan_id is not None and run.state != ImportRun.State.UNDOING:
+            seen = PlannedUndo.objects.filter(pk=plan_id, run=run, made_at__isnull=False).defer("acts").first()
+            if seen is None or seen.next_row != run.next_row:
+                raise NotPossible("This plan is not up to date any more; have it worked out again.")
         # An import that still runs (or was interrupted) ends here, or it would go on creating what is taken away.
         if run.state != ImportRun.State.UNDOING:
-            run.undone = {"actor": actor}
+            run.undone = {"actor": actor, **({} if plan_id is None else {"plan": plan_id})}
         run.state, run.began_at = ImportRun.State.UNDOING, None
         run.save(update_fields=["state", "began_at", "undone", "updated_at"])
         return run
@@ -129,7 +140,7 @@ def carry_on(
     clock: Callable[[], float] = time.monotonic,
 ) -> UndoPlan:
     """Take back a run that is in hand (`claim`). Whatever ends it before it is done lets it go for the next one."""
-    plan = UndoPlan(run)
+    plan = UndoPlan(run, only=_frozen(run))
     who = Who(actor, via, f"undo of import {run.pk}")
     try:
         _plan_feedback(run, plan, apply=True, who=who)
@@ -144,7 +155,17 @@ def carry_on(
         run.save(update_fields=["state", "undone", "updated_at"])
         after = {name: number for name, number in run.undone.items() if isinstance(number, int)}
         audit.record("import.undo", run, actor=actor, via=via, after=after)
+        PlannedUndo.objects.filter(run=run).delete()
     return plan
+
+
+def _frozen(run: ImportRun) -> dict[str, set[int]] | None:
+    """What the confirmed plan names; None when none was kept."""
+    plan_id = (run.undone or {}).get("plan")
+    if plan_id is None:
+        return None
+    acts = PlannedUndo.objects.values_list("acts", flat=True).get(pk=plan_id)
+    return {entity_type: set(ids) for entity_type, ids in acts.items()}
 
 
 def _take_back(
@@ -156,7 +177,7 @@ def _take_back(
     clock: Callable[[], float],
 ) -> None:
     pace, breath = Pace(), Breath(clock)
-    for tour_ids, works in _batches(run, pace):
+    for tour_ids, works, _total in _batches(run, pace):
         began = clock()
         with transaction.atomic():
             tours = {tour.pk: tour for tour in lock_tours(pk__in=tour_ids)}
@@ -165,8 +186,7 @@ def _take_back(
             results = []
             for tour_id, tour in tours.items():
                 saved = Saved(tour, created=False, stored=list(stops.get(tour_id, {}).values()))
-                _decide(saved, works[tour_id], plan, touched=tour_id in touched, now=now)
-                if saved.changed:
+                if _done(saved, works[tour_id], plan, touched=tour_id in touched, now=now):
                     store(saved)
                     results.append(saved)
             settle(results, who, verb=UNDONE_VERB)
@@ -176,7 +196,8 @@ def _take_back(
         breath.draw()
 
 
-def _undoable(run: ImportRun) -> ImportRun:
+def undoable(run: ImportRun) -> ImportRun:
+    """The run. Raises NotPossible when it is taken back, or somebody is at it."""
     if run.state == ImportRun.State.UNDONE:
         raise NotPossible(f"Import {run.pk} is undone already.")
     if run.state == ImportRun.State.UNDOING and in_hand(run):
@@ -184,8 +205,8 @@ def _undoable(run: ImportRun) -> ImportRun:
     return run
 
 
-def _batches(run: ImportRun, pace: Pace) -> Iterator[tuple[list[int], dict[int, _Work]]]:
-    """The tours the run touched, some at a time, with what it did to each."""
+def _batches(run: ImportRun, pace: Pace) -> Iterator[tuple[list[int], dict[int, _Work], int]]:
+    """The tours the run touched, some at a time, with what it did to each; and how many there are in all."""
     works: dict[int, _Work] = defaultdict(_Work)
     items = ImportItem.objects.filter(run=run, entity_type__in=("tour", "tourstop"))
     stop_ids = items.filter(entity_type="tourstop").values("entity_id")
@@ -203,7 +224,7 @@ def _batches(run: ImportRun, pace: Pace) -> Iterator[tuple[list[int], dict[int, 
     while at < len(present):
         part = present[at : at + pace.size]
         at += len(part)
-        yield part, works
+        yield part, works, len(present)
 
 
 def _stops_of(stops: Iterable[TourStop]) -> dict[int, list[TourStop]]:
@@ -226,6 +247,17 @@ def _touched(run: ImportRun, tours: Iterable[int]) -> set[int | None]:
     return touched
 
 
+def _done(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: datetime) -> bool:
+    """`_decide` for a tour that is in the plan; whether it is to be stored. One that is not is left and named."""
+    if plan.may("tour", saved.tour.pk):
+        _decide(saved, work, plan, touched=touched, now=now)
+        return saved.changed
+    other, name = UndoPlan(plan.run), str(saved.tour)
+    _decide(saved, work, other, touched=touched, now=now)
+    plan.left += other.left or ([f"{name}: {UNPLANNED}"] if saved.changed else [])
+    return False
+
+
 def _decide(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: datetime | None = None) -> None:
     """Note in `plan` what becomes of one tour, and put the new values on the objects."""
     tour = saved.tour
@@ -236,6 +268,7 @@ def _decide(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: da
             _put(saved, {"status": TourStatus.CANCELLED, "archived_at": now or tour.created_at})
             plan.cancel.append(str(tour))
             plan.cancelled_ids.add(tour.pk)
+            plan.acts["tour"].add(tour.pk)
         return
     left = _restore(saved, tour, work.tour_changes)
     for stop in saved.stored:
@@ -246,6 +279,7 @@ def _decide(saved: Saved, work: _Work, plan: UndoPlan, *, touched: bool, now: da
             left += _restore(saved, stop, work.stop_changes[stop.pk])
     if saved.changed:
         plan.restore.append(str(tour))
+        plan.acts["tour"].add(tour.pk)
     if left:
         plan.left.append(f"{tour}: changed since, left as it is: {', '.join(left)}.")
 
@@ -301,7 +335,16 @@ def _plan_feedback(run: ImportRun, plan: UndoPlan, *, apply: bool, who: Who) -> 
             if apply:
                 lock_tours(pk__in=set(answers.values_list("stop__tour", flat=True)))
             for answer in answers.select_for_update(of=("self",)) if apply else answers:
-                _decide_feedback(answer, part[answer.pk], plan, who if apply else None)
+                if plan.may("feedback", answer.pk):
+                    _decide_feedback(answer, part[answer.pk], plan, who if apply else None)
+                else:
+                    _leave_feedback(answer, part[answer.pk], plan)
+
+
+def _leave_feedback(answer: Feedback, item: ImportItem, plan: UndoPlan) -> None:
+    other = UndoPlan(plan.run)
+    _decide_feedback(answer, item, other, None)
+    plan.left += other.left or ([f"{answer}: {UNPLANNED}"] if not other.empty else [])
 
 
 def _decide_feedback(answer: Feedback, item: ImportItem, plan: UndoPlan, who: Who | None) -> None:
@@ -311,11 +354,13 @@ def _decide_feedback(answer: Feedback, item: ImportItem, plan: UndoPlan, who: Wh
             plan.left.append(f"{answer}: its note is in a CRM or on its way there, so it is left as it is.")
             return
         plan.feedback_deleted += 1
+        plan.acts["feedback"].add(answer.pk)
         if who:
             audit.record_all([audit.event("feedback.delete", answer, who)])
             answer.delete()
     elif not item.created and all(audit.plain(getattr(answer, name)) == new for name, (_, new) in changes.items()):
         plan.feedback_restored += 1
+        plan.acts["feedback"].add(answer.pk)
         if who:
             _restore_feedback(answer, changes, who)
     elif item.created or any(audit.plain(getattr(answer, name)) != old for name, (old, _) in changes.items()):

@@ -15,6 +15,7 @@ from integrations.models import AuditEvent, Connection, Contact, ExternalRef, Im
 from integrations.operations import audit
 from integrations.operations.audit import Who
 
+UNPLANNED = "it was not in the plan, so it is left as it is."
 MAX_NAMED = 1000
 """So many names are kept with a run that was taken back."""
 _BUYERS = 100
@@ -25,7 +26,9 @@ _CHANGES = ("contact.update", "contact.merge")
 class UndoPlan:
     """What an undo does. `left`: what it leaves alone, with the reason, for people. `contacts_left` likewise.
 
-    `appointments`: how many that stand in a CRM are cancelled there, by connection; only in a plan.
+    `appointments`: how many that stand in a CRM are cancelled there, by connection; only in a plan. `acts`: type of
+    record → ids of those that something is done to. `only`: the same of the plan that was confirmed, when this is its
+    doing; what is not in there is left.
     """
 
     run: ImportRun
@@ -38,7 +41,13 @@ class UndoPlan:
     contacts_left: list[str] = field(default_factory=list)
     agents_kept: int = 0
     appointments: Counter[str] = field(default_factory=Counter)
+    acts: dict[str, set[int]] = field(default_factory=lambda: {"tour": set(), "feedback": set(), "contact": set()})
+    only: dict[str, set[int]] | None = None
     cancelled_ids: set[int] = field(default_factory=set)
+
+    def may(self, entity_type: str, pk: int) -> bool:
+        """Whether something may be done to that record."""
+        return self.only is None or pk in self.only.get(entity_type, ())
 
     @property
     def contacts_kept(self) -> int:
@@ -113,8 +122,11 @@ def _decide(contacts: Iterable[Contact], plan: UndoPlan) -> list[Contact]:
             plan.contacts_left.append(f"{contact}: is on tour {used[contact.pk]}.")
         elif contact.pk in changed:
             plan.contacts_left.append(f"{contact}: someone changed this buyer since.")
+        elif not plan.may("contact", contact.pk):
+            plan.contacts_left.append(f"{contact}: {UNPLANNED}")
         else:
             archived.append(contact)
+            plan.acts["contact"].add(contact.pk)
     plan.contacts_archived += len(archived)
     return archived
 

@@ -1,7 +1,8 @@
 """What is done with a file that came by browser: look at it, import it, take it back; at once or by a worker.
 
-A job is named by a word: `check-<token>`, `run-<id>` or `undo-<id>`. A message to a worker does not even say that: what
-is to be done stands on disk (the file) and in the database (the run), and `unfinished` finds what nobody has in hand.
+A job is named by a word: `check-<token>`, `run-<id>`, `plan-<id>` (of an undo) or `undo-<id>`. A message to a
+worker does not even say that: what is to be done stands on disk (the file) and in the database (the run), and
+`unfinished` finds what nobody has in hand.
 A lost message or a killed worker costs a minute or two. Doing a job twice does nothing twice.
 """
 
@@ -22,10 +23,10 @@ from integrations.models import ImportRun
 from integrations.operations.refusals import NotPossible
 from integrations.tasks import ring_for_imports
 
-from . import uploads
+from . import undo_planned, uploads
 from .preview import Preview, preview_file
 from .reader import Problem, UnreadableFileError
-from .runs import SILENT_S, Checked, Watcher, begin, claim, import_file, in_hand, release
+from .runs import SILENT_S, Checked, Interrupted, Watcher, begin, claim, import_file, in_hand, release
 from .undo import carry_on, start_undo
 from .uploads import Upload
 
@@ -35,10 +36,6 @@ VIA = "admin"
 TELL_EVERY_S = 2.0
 MAX_WARNINGS = 20
 FAILED = "It ended with an error that is none of the file's; the log of the worker has it. Importing again is harmless."
-
-
-class Interrupted(Exception):
-    """The process is being stopped; the job is taken up again by another."""
 
 
 def never() -> bool:
@@ -100,9 +97,9 @@ def _begun(digest: str) -> ImportRun:
     return run
 
 
-def take_back(run_id: int, *, actor: str) -> ImportRun:
-    """Begin to take a run back. Raises ImportRun.DoesNotExist, NotPossible."""
-    run = start_undo(run_id, actor=actor)
+def take_back(run_id: int, *, actor: str, plan_id: int | None = None) -> ImportRun:
+    """Begin to take a run back, by the frozen plan if one was seen. Raises ImportRun.DoesNotExist, NotPossible."""
+    run = start_undo(run_id, actor=actor, plan_id=plan_id)
     ask(f"undo-{run.pk}", rows=run.rows)
     run.refresh_from_db()
     return run
@@ -119,6 +116,8 @@ def work(job: str, *, stopping: Callable[[], bool] = never) -> None:
             _check(which, stopping)
         elif which.isdigit() and what == "run":
             _run(int(which), stopping)
+        elif which.isdigit() and what == "plan":
+            undo_planned.work_on(int(which), going_on=lambda: _unless(stopping))
         elif which.isdigit() and what == "undo":
             _undo(int(which), stopping)
     except Interrupted:
@@ -148,6 +147,7 @@ def unfinished(now: datetime) -> list[str]:
         elif upload and not in_hand(runs[pk]):
             jobs.append(f"run-{pk}")
     jobs += [f"undo-{pk}" for pk, run in runs.items() if run.state == ImportRun.State.UNDOING and not in_hand(run)]
+    jobs += [f"plan-{pk}" for pk in undo_planned.unfinished()]
     uploads.purge(now)
     return jobs
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from integrations.models import AuditEvent, Contact, ExternalRef, ImportRun, Tour, TourStop
+from integrations.models import AuditEvent, Contact, ExternalRef, ImportRun, PlannedUndo, Tour, TourStop
 from integrations.operations import tours
+from integrations.operations.imports import work
 from tests.crm import Crm
 from tests.factories import ImportRunFactory, TourFactory
 from tests.integrations.admin.browsing import messages_of, page
@@ -132,3 +134,92 @@ def test_who_may_only_look_cannot_take_back(viewer: Client, staff: Client) -> No
 def test_an_import_that_is_none_leads_back(staff: Client, pk: str) -> None:
     answer = staff.get(f"/admin/integrations/importrun/{pk}/undo/")
     assert answer.status_code == 302
+
+
+# --- a large import: a worker finds out first what an undo would do ------------------------------------------------
+
+
+@pytest.fixture
+def large(staff: Client, settings: Any, tmp_path: Path) -> ImportRun:
+    """Two tours, of a file that is too large to wait for; the import itself is done."""
+    run = imported(staff, tours_file(tmp_path / "a.csv", {}, {"tour_ref": "A-2"}))
+    settings.REANNA_IMPORT_AT_ONCE_ROWS = 1
+    return run
+
+
+def planned(staff: Client, run: ImportRun) -> PlannedUndo:
+    staff.post(undo_url(run), {"plan": "1"})
+    work.work_on_all(timezone.now())
+    return PlannedUndo.objects.get(run=run)
+
+
+def test_a_large_plan_is_asked_for_worked_out_and_shown(staff: Client, large: ImportRun) -> None:
+    before = everything()
+    assert "Work out what it would do" in page(staff, "importrun_undo", large.pk)
+    staff.post(undo_url(large), {"plan": "1"})
+    staff.post(undo_url(large), {"plan": "1"})
+    assert "It waits for a worker." in page(staff, "importrun_undo", large.pk)
+
+    work.work_on_all(timezone.now())
+
+    text = page(staff, "importrun_undo", large.pk)
+    assert "2 tours that it created are cancelled and archived." in text
+    assert "Cancelled and archived: A-2 Two homes" in text
+    assert everything() == {**before, "PlannedUndo": 1}
+
+
+def test_what_was_seen_is_done_and_nothing_else(staff: Client, large: ImportRun) -> None:
+    stop = TourStop.objects.filter(tour__reference="A-1")[0]
+    tours.set_stop_status(stop.pk, "denied", actor="ann", via="admin")
+    plan = planned(staff, large)
+    assert plan.acts["tour"] == [Tour.objects.get(reference="A-2").pk]
+    # By now nobody's change would stand in the way: the plan does.
+    AuditEvent.objects.filter(verb="stop.status")._raw_delete("default")
+
+    staff.post(undo_url(large), {"seen": str(plan.pk)})
+    work.work_on_all(timezone.now())
+
+    assert dict(Tour.objects.values_list("reference", "status")) == {"A-1": "scheduled", "A-2": "cancelled"}
+    large.refresh_from_db()
+    assert (large.state, large.undone["cancelled"]) == ("undone", 1)
+    assert large.undone["left"] == ["A-1 Two homes: it was not in the plan, so it is left as it is."]
+    assert PlannedUndo.objects.count() == 0
+
+
+@pytest.mark.parametrize("seen", ["", "x", "999999"])
+def test_a_large_import_is_not_taken_back_unseen(staff: Client, large: ImportRun, seen: str) -> None:
+    planned(staff, large)
+
+    answer = staff.post(undo_url(large), {"seen": seen})
+
+    assert messages_of(answer)[-1] == "This plan is not up to date any more; have it worked out again."
+    assert set(Tour.objects.values_list("status", flat=True)) == {"scheduled"}
+
+
+def test_a_plan_of_an_import_that_went_on_is_refused(staff: Client, large: ImportRun) -> None:
+    plan = planned(staff, large)
+    ImportRun.objects.filter(pk=large.pk).update(next_row=large.next_row + 1)
+
+    staff.post(undo_url(large), {"seen": str(plan.pk)})
+
+    large.refresh_from_db()
+    assert large.state == "done"
+
+
+def test_a_plan_in_hand_is_left_to_whoever_has_it(staff: Client, large: ImportRun) -> None:
+    staff.post(undo_url(large), {"plan": "1"})
+    PlannedUndo.objects.update(owner="another", until_ms=2**60, done=1, total=2)
+
+    work.work_on_all(timezone.now())
+
+    assert "Finding out what it would do: 50 % of 2 tours." in page(staff, "importrun_undo", large.pk)
+
+
+def test_a_worker_that_is_stopped_leaves_the_plan_to_the_next(staff: Client, large: ImportRun) -> None:
+    staff.post(undo_url(large), {"plan": "1"})
+
+    work.work(f"plan-{large.pk}", stopping=lambda: True)
+    assert PlannedUndo.objects.get().made_at is None
+    work.work_on_all(timezone.now())
+
+    assert PlannedUndo.objects.get().made_at is not None

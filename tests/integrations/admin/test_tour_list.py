@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -87,3 +87,36 @@ def test_the_number_of_queries_does_not_grow_with_the_tours(staff: Client, djang
 
     with django_assert_max_num_queries(12):
         listed(staff, sync="risk")
+
+
+def spans(client: Client, **query: int) -> list[str]:
+    answer = client.get(LIST, query)
+    shown = answer.context["cl"].spans
+    back = [shown["back"]["title"]] if shown["back"] else []
+    return back + [choice["title"] for choice in shown["choices"]]
+
+
+def test_days_to_choose_from_reach_from_the_first_tour_to_the_last(staff: Client) -> None:
+    for start in (datetime(2026, 11, 29, tzinfo=UTC), datetime(2027, 2, 2, 12, tzinfo=UTC)):
+        TourFactory(starts_at=start)
+
+    assert spans(staff) == ["2026", "2027"]
+    assert spans(staff, starts_at__year=2026) == ["All dates", "November 2026", "December 2026"]
+    assert spans(staff, starts_at__year=2027, starts_at__month=2) == ["2027", "February 1", "February 2"]
+    assert spans(staff, starts_at__year=2027, starts_at__month=2, starts_at__day=2) == ["February 2027", "February 2"]
+
+
+def test_tours_of_one_month_offer_its_days(staff: Client) -> None:
+    for day in (3, 5):
+        TourFactory(starts_at=datetime(2026, 6, day, tzinfo=UTC))
+
+    assert spans(staff) == ["June 3", "June 4", "June 5"]
+
+
+def test_a_chosen_day_lists_its_tours(staff: Client) -> None:
+    tours = [TourFactory(starts_at=datetime(2026, 6, day, 12, tzinfo=UTC)) for day in (3, 5)]
+
+    (choice,) = [one for one in staff.get(LIST).context["cl"].spans["choices"] if one["title"] == "June 5"]
+
+    answer = staff.get(f"{LIST}{choice['link']}")
+    assert [tour.reference for tour in answer.context["cl"].result_list] == [tours[1].reference]
