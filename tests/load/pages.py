@@ -57,11 +57,13 @@ def _measure(options: argparse.Namespace, redis_url: str) -> int:
         if options.only not in address.name:
             continue
         found = _figures(client, address.path, options.runs, address.most_ms)
-        bad = found["status"] != 200 or found["p95_ms"] > address.most_ms or found["queries"] > MOST_QUERIES
+        fine = {200, 302} if address.leads else {200}
+        bad = found["status"] not in fine or found["p95_ms"] > address.most_ms or found["queries"] > MOST_QUERIES
         missed += bad
         figures.append({"name": address.name, "path": address.path, "most_ms": address.most_ms, **found})
         mark = "MISSED" if bad else ""
-        print(f"{found['p95_ms']:8.0f} ms {found['queries']:3} queries  {address.name} {mark}", flush=True)
+        told = f"{found['p50_ms']:7.0f} {found['p95_ms']:7.0f} ms, own {found['own_ms']:5.0f} ms"
+        print(f"{told} {found['queries']:3} queries  {address.name} {mark}", flush=True)
         if bad and options.sql:
             print(f"      {found['slowest']}")
     print(f"{len(figures)} addresses, {missed} missed; load {os.getloadavg()[0]:.1f}")
@@ -81,7 +83,10 @@ def _signed_in() -> Any:
 
 
 def _figures(client: Any, path: str, runs: int, most_ms: float) -> dict[str, Any]:
-    """Times in ms; an address that is hopeless is not asked `runs` times."""
+    """Times in ms; an address that is hopeless is not asked `runs` times.
+
+    `own_ms`: of this process's processor, the median; with SQLite that is what an idle machine would take.
+    """
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
@@ -89,14 +94,16 @@ def _figures(client: Any, path: str, runs: int, most_ms: float) -> dict[str, Any
     with CaptureQueriesContext(connection) as caught:
         answer = client.get(path)
         queries = list(caught.captured_queries)  # the next request forgets them
-    times = []
+    times, own = [], []
     for _ in range(runs):
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), time.process_time()
         client.get(path)
         times.append((time.perf_counter() - begun) * 1000)
+        own.append((time.process_time() - used) * 1000)
         if sum(times) > 4 * most_ms and len(times) >= 3 and min(times) > 1.5 * most_ms:
             break
     times.sort()
+    own.sort()
     slowest = max(queries, key=lambda query: float(query["time"]), default=None)
     return {
         "status": answer.status_code,
@@ -104,6 +111,7 @@ def _figures(client: Any, path: str, runs: int, most_ms: float) -> dict[str, Any
         "runs": len(times),
         "p50_ms": times[len(times) // 2],
         "p95_ms": times[max(0, -(-95 * len(times) // 100) - 1)],
+        "own_ms": own[len(own) // 2],
         "slowest": "" if slowest is None else f"{slowest['time']} s: {slowest['sql'][:900]}",
     }
 

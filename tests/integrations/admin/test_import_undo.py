@@ -163,7 +163,7 @@ def test_a_large_plan_is_asked_for_worked_out_and_shown(staff: Client, large: Im
     work.work_on_all(timezone.now())
 
     text = page(staff, "importrun_undo", large.pk)
-    assert "2 tours that it created are cancelled and archived." in text
+    assert "Tours that it created, cancelled and archived: 2." in text
     assert "Cancelled and archived: A-2 Two homes" in text
     assert everything() == {**before, "PlannedUndo": 1}
 
