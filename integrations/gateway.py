@@ -271,7 +271,8 @@ def scope_of(
     manifest = registry.manifest(provider)
     shared = manifest.limit_key(config) if manifest.limit_key else account_key
     host = _host(manifest, config, base_url)
-    return Scope(f"{provider}:{shared}", limits_of(manifest, overrides, config), manifest.breaker, host)
+    part = account_key if manifest.broker else ""
+    return Scope(f"{provider}:{shared}", limits_of(manifest, overrides, config), manifest.breaker, host, part)
 
 
 def _narrowing(manifest: Manifest, scope: Scope) -> Callable[[httpx.Request], Scope] | None:

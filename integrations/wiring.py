@@ -271,7 +271,8 @@ class DatabaseSeeds:
         circuits = [BreakerState(**row.breaker) for row in rows if row.breaker]
         mode = _hand_on(rows)
         newest = max(circuits, key=lambda circuit: circuit.generation, default=None)
-        return Seed(used, newest, max(row.not_before_ms for row in rows) or None, mode)
+        not_before = max((row.not_before_ms for row in rows if scope.account in ("", row.account_key)), default=0)
+        return Seed(used, newest, not_before or None, mode)
 
 
 def _hand_on(rows: Sequence[Connection]) -> Any:
@@ -323,9 +324,10 @@ def save_gate_facts(connection_id: int, breaker: BreakerState | None, not_before
 
 
 def save_scope_facts(scope: Scope, breaker: BreakerState | None, not_before_ms: int | None) -> None:
-    """The same for every connection whose calls the scope counts."""
+    """The same for every connection whose calls the scope counts; not-before for its account."""
     for connection in connections_of(scope):
-        save_gate_facts(connection.pk, breaker, not_before_ms)
+        own = scope.account in ("", connection.account_key)
+        save_gate_facts(connection.pk, breaker, not_before_ms if own else None)
 
 
 def forget_saved() -> None:

@@ -83,3 +83,10 @@ class RedisServer:
             started = int(time.time() * 1000) - 86_400_000
             client.hset(f"{prefix}:epoch", mapping={"run_id": run_id, "started_ms": started})
             client.expire(f"{prefix}:epoch", 3_600)
+
+    def later(self, scope_key: str, ms: int, prefix: str = "reanna:gate") -> None:
+        """As if that much time had passed since a scope was told when to ask again."""
+        with connect(self.url, timeout_s=2) as client:
+            key = f"{prefix}:{{{scope_key}}}:state"
+            told = client.hget(key, "not_before") or b"0"
+            client.hset(key, "not_before", int(told) - ms)

@@ -117,10 +117,14 @@ def work(engine: Engine, connection: Connection, link: Link, claimed: claims.Cla
     verdict = settling.settle(claimed, attempt.ref, ending, engine.figures, engine.random)
     engine.observe("after_success_commit")
     gatemode.note(ending.fact, ending.message)
-    not_before = ending.until_ms if ending.fact is Fact.RATE_LIMITED else None
-    wiring.save_gate_facts(connection.pk, attempt.tally.breaker, not_before)
+    wiring.save_gate_facts(connection.pk, attempt.tally.breaker, _not_before(ending))
     engine.note(connection.pk, seconds=engine.monotonic() - began, budget=attempt.tally.budget)
     return verdict
+
+
+def _not_before(ending: Ending) -> int | None:
+    """When a 429 lets us ask again, for the day Redis forgets what it was told of it."""
+    return db_now() + int((ending.retry_after_s or 1.0) * 1000) if ending.fact is Fact.RATE_LIMITED else None
 
 
 def _ending(engine: Engine, attempt: Try, records: snapshots.Records) -> Ending | None:

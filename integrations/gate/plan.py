@@ -56,18 +56,19 @@ def plan_for(prefix: str, scope: Scope) -> Plan:
     names += [f"{base}:{_kept_as(window)}" for window in scope.windows]
     keys = tuple(name.encode() for name in names)
     policy = policy_of(scope)
-    limits = tuple(b"%d" % window.limit for window in scope.windows)
+    account = scope.account.encode()
+    last = (*(b"%d" % window.limit for window in scope.windows), account)
     return Plan(
         shortest_ms=shortest_ms,
         guard_ms=math.ceil(shortest_ms * GUARD_SHARE),
         slow_ms=_ms(scope.breaker.slow_s),
         largest_cost=min((window.limit for window in scope.windows), default=math.inf),
         windows={window.name: (at, _ms(window.seconds)) for at, window in enumerate(scope.windows, start=1)},
-        admit=Call(script("admit", policy), keys, 1, limits),
-        report=Call(script("report", policy), keys, 7, limits),
-        look=Call(script("look", policy), keys, 0, limits),
-        seed=Call(script("seed", policy), keys, 2),
-        control=Call(script("control", policy), keys, 3),
+        admit=Call(script("admit", policy), keys, 1, last),
+        report=Call(script("report", policy), keys, 7, last),
+        look=Call(script("look", policy), keys, 0, last),
+        seed=Call(script("seed", policy), keys, 2, (account,)),
+        control=Call(script("control", policy), keys, 3, (account,)),
     )
 
 

@@ -95,13 +95,15 @@ class Scope:
     """What shares one limit and one circuit, e.g. ``gohighlevel:loc_123``.
 
     ``host``: what it shares a second circuit with, the provider's host as all its accounts reach it, e.g.
-    ``gohighlevel:services.leadconnectorhq.com:443``; empty: nothing.
+    ``gohighlevel:services.leadconnectorhq.com:443``; empty: nothing. ``account``: of several that share the limit the
+    one that a 429 stops alone (`providers.base.Manifest.broker`); empty: a 429 stops the scope.
     """
 
     key: str
     windows: tuple[Window, ...]
     breaker: BreakerPolicy = BreakerPolicy()
     host: str = ""
+    account: str = ""
 
     def __post_init__(self) -> None:
         if not self.key or "{" in self.key or "}" in self.key:
@@ -113,7 +115,7 @@ class Scope:
         """Asked for twice a call, so made once."""
         made: int | None = self.__dict__.get("_hash")
         if made is None:
-            made = hash((self.key, self.windows, self.breaker, self.host))
+            made = hash((self.key, self.windows, self.breaker, self.host, self.account))
             object.__setattr__(self, "_hash", made)
         return made
 

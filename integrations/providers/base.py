@@ -367,12 +367,13 @@ class Manifest:
     `account_key`: the account, unique a connection. `limit_key`: what the vendor counts its limits by where that is
     wider than the account (None: the account). `limits_for`: by name, what of `limits` a connection with this config
     is allowed, where the vendor does not allow all the same (None, or not named: all of it). `upstream`: which system a
-    broker of several passes requests on to, as what fails together (None: it answers itself). `config_headers`: headers
-    that carry a config field. `users`: reads who has a login there, given the connection's config; raises ProviderError
-    (None: it cannot be asked). `verify`: one read that only passes with the right credentials and account; raises
-    ProviderError. `accounts`: lists accounts. `record_urls`: by resource, the vendor's page of a record for people;
-    `{id}` and names of config fields are put in. `counted_in`: the names of the limits that a request takes from, by
-    method and path; all limits then last a minute at most (None: every request takes from all).
+    broker of several passes requests on to, as what fails together (None: it answers itself). `broker`: what is behind
+    it has limits of its own, so a 429 stops the account that got it, not all who share the limit. `config_headers`:
+    headers that carry a config field. `users`: reads who has a login there, given the connection's config; raises
+    ProviderError (None: it cannot be asked). `verify`: one read that only passes with the right credentials and
+    account; raises ProviderError. `accounts`: lists accounts. `record_urls`: by resource, the vendor's page of a record
+    for people; `{id}` and names of config fields are put in. `counted_in`: the names of the limits that a request takes
+    from, by method and path; all limits then last a minute at most (None: every request takes from all).
     """
 
     slug: str
@@ -386,6 +387,7 @@ class Manifest:
     limit_key: Callable[[Mapping[str, str]], str] | None = None
     limits_for: Callable[[Mapping[str, str]], Mapping[str, int]] | None = None
     upstream: Callable[[Mapping[str, str]], str] | None = None
+    broker: bool = False
     limit_headers: Dialect | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     config_headers: Mapping[str, str] = field(default_factory=dict)

@@ -143,7 +143,7 @@ if delay and delay > guard(s, p, now) then
   ask('PEXPIRE', KEYS[2], p.keep)
 end
 if outcome == 'rate_limited' then
-  ask('HSET', KEYS[2], 'not_before', math.max(s.not_before or 0, now + retry))
+  ask('HSET', KEYS[2], NOT_BEFORE, math.max(s.not_before or 0, now + retry))
   ask('PEXPIRE', KEYS[2], p.keep)
 end
 

@@ -91,7 +91,7 @@ if fresh then
     ask('HDEL', KEYS[2], 'mode')
   end
   local not_before = math.min(math.max(s.not_before or 0, seed.not_before or 0), now + HOUR)
-  ask('HSET', KEYS[2], 'not_before', not_before, 'last', now)
+  ask('HSET', KEYS[2], NOT_BEFORE, not_before, 'last', now)
 end
 ask('HSET', KEYS[2], 'epoch', started, 'shape', p.shape)
 write_circuit(c, p)

@@ -11,7 +11,7 @@
 --       5..       one per window
 --                 ring     sorted set: call -> latest moment it may reach the provider
 --                 buckets  hash: total, oldest, <n> -> calls, a<n> -> latest moment they may reach the provider
--- ARGV    what each script says of it, then the limit of each window
+-- ARGV    what each script says of it, then the limit of each window, then the account: '' where none shares the limit
 -- POLICY  what plan.py wrote of the scope's windows and circuit; in front of this text, numbers only
 --
 -- Numbers are whole and below 2^46, so Lua and Redis write them out exactly.
@@ -33,6 +33,9 @@ local DAY = 86400000
 -- CIRCUIT: name, failures in a row, generation, opened, until, times reopened, closed, step of the ramp, calls that
 -- went well in that step, why it opened. `ramp` is closed, but recovering; then `until` ends the step.
 local CLOSED = 'closed 0 0 - - 0 - 0 0 -'
+
+-- A 429 stops the account that got it.
+local NOT_BEFORE = ARGV[#ARGV] == '' and 'not_before' or 'not_before:' .. ARGV[#ARGV]
 
 local function clock()
   local t = ask('TIME')
@@ -58,7 +61,7 @@ local function circuit_words(c)
 end
 
 local function read_state()
-  local v = ask('HMGET', KEYS[2], 'circuit', 'not_before', 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last',
+  local v = ask('HMGET', KEYS[2], 'circuit', NOT_BEFORE, 'guard', 'guard_at', 'epoch', 'shape', 'seq', 'last',
     'mode', 'learned')
   return {
     circuit = v[1] or CLOSED, not_before = tonumber(v[2]), guard = tonumber(v[3]), guard_at = tonumber(v[4]),

@@ -55,6 +55,7 @@ MANIFEST = Manifest(
     },
     account_key=account_key,
     limit_key=limit_key,
+    broker=True,
     headers={"Accept": "application/json"},
     config_headers={"X-Rollout-Credential-Id": "credential_id"},
     mapping_version=MAPPING_VERSION,

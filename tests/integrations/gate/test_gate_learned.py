@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from integrations.gate import Gate, Learned, Outcome, Permit, Reason, Refusal, Scope, Window
 
 BURST, DAILY, BIG = Window("burst", 20, 10), Window("daily", 200_000, 86_400), Window("big", 2_000, 1)
 HOUR_MS = 3_600_000
+_numbers = itertools.count(1)
 
 
 def _answer(gate: Gate, scope: Scope, *learned: Learned) -> Permit:
@@ -129,6 +133,39 @@ def test_impossible_figures_are_brought_into_bounds(gate: Gate, redis_now: Calla
     refused = gate.admit(scope)
     assert isinstance(refused, Refusal)
     assert refused.until_ms <= redis_now() + 10_501
+
+
+WORDS = st.none() | st.integers(-(10**12), 10**12)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.builds(Learned, st.sampled_from(["burst", "daily", "other"]), WORDS, WORDS, WORDS), max_size=4))
+def test_whatever_is_learned_no_limit_rises_above_ours(gate: Gate, learned: list[Learned]) -> None:
+    scope = Scope(f"crm:any{next(_numbers)}", (BURST, DAILY))
+    _answer(gate, scope, *learned)
+    seen = gate.look(scope)
+    assert all(1 <= seen.limits[window.name] <= window.limit for window in scope.windows)
+    assert all(1 <= seen.used[window.name] <= window.limit for window in scope.windows)
+    got = gate.admit(scope)
+    assert isinstance(got, Refusal) or 0 <= got.budget <= BURST.limit - 2
+
+
+def test_a_limit_lowered_by_mistake_is_back_with_the_next_answer(gate: Gate, client: redis.Redis, prefix: str) -> None:
+    scope = Scope("crm:mistake", (BURST, DAILY))
+    _answer(gate, scope, Learned("daily", limit=7))
+    assert gate.look(scope).limits["daily"] == 7
+    _answer(gate, scope, Learned("daily", limit=200_000))
+    assert gate.look(scope).limits["daily"] == 200_000
+    assert not client.hexists(f"{prefix}:{{crm:mistake}}:state", "learned")
+
+
+def test_a_day_that_is_said_to_be_used_up_is_asked_again_within_an_hour(gate: Gate) -> None:
+    scope = Scope("crm:hour", (DAILY,))
+    permit = _answer(gate, scope, Learned("daily", limit=1, remaining=0))
+    refused = gate.admit(scope)
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.DAY_USED
+    assert permit.admitted_ms < refused.until_ms <= permit.admitted_ms + HOUR_MS + 60_000
 
 
 # --- limits that staff change --------------------------------------------------------------------------------------
