@@ -17,6 +17,7 @@ from integrations.fields import InvalidToken
 from integrations.gate import GateAway
 from integrations.gateway import Link
 from integrations.models import Attempt, Connection, ExternalRef
+from integrations.models.clock import db_now
 from integrations.providers.base import Ambiguous, Found, Ignored, Kind, Lookup, NotFound, RefFacts, Removed, Wanted
 from integrations.providers.errors import ProviderError
 from integrations.transport import NotSent, Refused
