@@ -216,6 +216,7 @@ class Crm:
         Operation.objects.filter(lease_until_ms__isnull=False).update(lease_until_ms=F("lease_until_ms") - step)
         Operation.objects.update(due_ms=F("due_ms") - step)
         Connection.objects.update(hold_until_ms=F("hold_until_ms") - step)
+        Connection.objects.filter(not_before_ms__gt=step).update(not_before_ms=F("not_before_ms") - step)
         GateMode.objects.update(since_ms=F("since_ms") - step, answered_ms=F("answered_ms") - step)
         GateMode.objects.filter(sealed_ms__gt=0).update(sealed_ms=F("sealed_ms") - step)
         reach.redis.answered()

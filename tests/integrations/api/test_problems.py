@@ -84,7 +84,7 @@ def test_a_fault_of_ours_tells_nothing(api: Asking, tour: Tour, monkeypatch: pyt
     def broken(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("integrations.operations.tours.cancel_tour", broken)
+    monkeypatch.setattr("integrations.operations.one_click.press_tour", broken)
     answer = api.post(f"/api/tours/{tour.pk}/cancel")
     is_problem(answer, 500)
     assert "secret" not in answer.content.decode()
