@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from integrations.engine import claims, outbound
+from integrations.engine import claims, links, outbound, snapshots
 from integrations.engine.clock import db_now
 from integrations.models import Attempt, AuditEvent, Operation, Tour, TourStop
 from integrations.operations import one_click, planning, tours, undo
@@ -127,17 +127,24 @@ def versions() -> list[tuple[int, str, str]]:
     return [(row.version, row.state, row.reason) for row in rows]
 
 
-def test_a_worker_that_has_claimed_it_finds_nothing_to_send(told: Crm) -> None:
+def read_for(crm: Crm, claimed: list[claims.Claim]) -> outbound.Read:
+    """What a worker reads when a batch is its own."""
+    operations = [item.operation for item in claimed]
+    return outbound.Read(links.make(operations, crm.connection), snapshots.read(operations, crm.connection))
+
+
+def test_a_worker_that_has_claimed_and_read_it_writes_nothing(told: Crm) -> None:
     event = press(told)
     later(told)
     claimed = claims.claim(told.connection.pk, "me", 5, 60_000, time.monotonic())
     assert [item.operation.version for item in claimed] == [2]
+    read = read_for(told, claimed)
     assert undo.undo(event, ANN).changed
     told.connection.refresh_from_db()
-    outbound.work(told.engine, told.connection, told.engine.link(told.connection), claimed[0])
+    outbound.work(told.engine, told.connection, told.engine.link(told.connection), claimed[0], read)
     told.drain()
-    assert len(told.requests()) == told.seen
-    assert versions()[1:] == [(2, "succeeded", "no_change"), (3, "succeeded", "no_change")]
+    assert methods(told) == ["GET"], "its batch was read before: it looks what stands there, and writes nothing"
+    assert versions()[1:] == [(2, "cancelled", "by_person"), (3, "succeeded", "no_change")]
 
 
 def test_a_worker_that_has_built_the_request_is_stopped_before_it_sends(
@@ -187,8 +194,9 @@ def test_an_older_version_in_hand_does_not_send_what_was_undone(crm: Crm, tomorr
     assert not Attempt.objects.filter(operation__kind="appointment.sync", version__gt=1).exists()
     crm.pass_time(1)
     claimed = claims.claim(crm.connection.pk, "me", 5, 60_000, time.monotonic())
+    read = read_for(crm, claimed)
     undo.undo(press(crm), ANN)
-    outbound.work(crm.engine, crm.connection, crm.engine.link(crm.connection), claimed[0])
+    outbound.work(crm.engine, crm.connection, crm.engine.link(crm.connection), claimed[0], read)
     later(crm)
     crm.drain()
     sent = [row["body"].get("appointmentStatus") for row in crm.requests() if "appointments" in row["path"]]
