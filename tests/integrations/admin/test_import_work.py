@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integrations import jobs, tasks
-from integrations.models import ImportRun, Operation, Tour
+from integrations.models import ImportRun, Operation, PlannedUndo, Tour
 from integrations.operations.imports import runs, uploads, work
 from integrations.operations.imports import tours as format_of_tours
 from tests.factories import ConnectionFactory
@@ -249,12 +249,22 @@ def test_a_broker_that_is_away_loses_nothing(staff: Client, large: Path, setting
 # --- taking back -------------------------------------------------------------------------------------------------
 
 
+def planned_undo(staff: Client, run: ImportRun) -> str:
+    """Ask for the plan, have it worked out; the address where it is agreed to."""
+    url = reverse("admin:integrations_importrun_undo", args=[run.pk])
+    assert staff.post(url, {"plan": "1"}).url == url
+    work.work(f"plan-{run.pk}")
+    return url
+
+
 def test_a_large_undo_is_done_by_a_worker(staff: Client, large: Path, rung: list[str]) -> None:
     run = confirmed(staff, large, rung)
     work.work(f"run-{run.pk}")
-    url = reverse("admin:integrations_importrun_undo", args=[run.pk])
+    url = planned_undo(staff, run)
+    seen = {"seen": str(PlannedUndo.objects.get(run=run).pk)}
+    rung.clear()
 
-    first, second = staff.post(url), staff.post(url)
+    first, second = staff.post(url, seen), staff.post(url, seen)
 
     assert rung == [f"undo-{run.pk}"] * 2
     assert messages_of(first) == [f"Import {run.pk} is being taken back; this page shows how far it is."]
@@ -275,7 +285,7 @@ def test_a_large_undo_is_done_by_a_worker(staff: Client, large: Path, rung: list
 def test_an_undo_that_is_stopped_goes_on_and_counts_all(staff: Client, large: Path, rung: list[str]) -> None:
     run = confirmed(staff, large, rung)
     work.work(f"run-{run.pk}")
-    staff.post(reverse("admin:integrations_importrun_undo", args=[run.pk]))
+    staff.post(planned_undo(staff, run), {"seen": str(PlannedUndo.objects.get(run=run).pk)})
     work.work(f"undo-{run.pk}", stopping=lambda: Tour.objects.filter(status="cancelled").exists())
     assert Tour.objects.filter(status="cancelled").count() == 20
     assert "So far 20 tours cancelled" in page(staff, "importrun_change", run.pk)

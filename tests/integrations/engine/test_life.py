@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection as database
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ from integrations.engine import claims, settling, states
 from integrations.engine.kinds import KINDS
 from integrations.engine.settling import Ending, Figures
 from integrations.engine.verdict import Fact
-from integrations.models import Connection, ExternalRef, Operation, OperationDependency, Tour
+from integrations.models import Connection, ExternalRef, Operation, OperationDependency, Tour, clock
 from integrations.operations import operations as verbs
 from integrations.operations import planning
 from integrations.operations.audit import Who
@@ -298,10 +300,20 @@ class Life(RuleBasedStateMachine):
         assert {tuple(entity) for entity in ended_well} <= self.there.keys()
 
 
-def test_rows_keep_the_law_whatever_happens(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (claims, settling, verbs, planning):
-        if hasattr(module, "db_now"):
-            monkeypatch.setattr(module, "db_now", CLOCK)
+@pytest.fixture
+def clock_in_hand(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """CLOCK for the database's, also within its statements."""
+
+    def told(execute: Any, sql: str, *rest: Any) -> Any:
+        return execute(sql.replace(clock.POSTGRESQL_NOW, f"{CLOCK.now}::bigint"), *rest)
+
+    monkeypatch.setattr(clock, "_wall_ms", CLOCK)
+    with database.execute_wrapper(told):
+        yield
+
+
+@pytest.mark.usefixtures("clock_in_hand")
+def test_rows_keep_the_law_whatever_happens() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
@@ -315,11 +327,9 @@ def test_rows_keep_the_law_whatever_happens(db: None, monkeypatch: pytest.Monkey
     )
 
 
-def test_the_machine_would_notice_forgotten_doubt(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("clock_in_hand")
+def test_the_machine_would_notice_forgotten_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     """It proves something only if breaking the law breaks it."""
-    for module in (claims, settling, verbs, planning):
-        if hasattr(module, "db_now"):
-            monkeypatch.setattr(module, "db_now", CLOCK)
     real = states.recover
 
     def forgetful(row: states.Row, now_ms: int, *, settled_at_ms: int) -> states.Row:
