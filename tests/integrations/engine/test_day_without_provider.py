@@ -5,7 +5,6 @@ Redis's clock is moved too: the scripts read a key where they would ask for its 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from integrations import wiring
 from integrations.engine import outbound, sweep
 from integrations.gate import calls, connect, plan
 from integrations.models import Connection, Operation
-from integrations.models.clock import db_now
 from tests.crm import Crm, make_connection, make_tour
+from tests.database_clock import database_says
 from tests.sandbox_server import ACCOUNT
 
 DAY_MS, LIMIT, TOURS = 86_400_000, 100, 10
@@ -59,11 +58,9 @@ def clock(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     for one in made:
         one.cache_clear()
     clock = Clock(crm.redis.url)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("integrations.") and getattr(module, "db_now", None) is db_now:
-            monkeypatch.setattr(module, "db_now", clock)
     crm.engine.monotonic = clock.monotonic
-    yield clock
+    with database_says(clock):
+        yield clock
     for one in made:
         one.cache_clear()
 

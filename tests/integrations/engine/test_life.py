@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection as database
 from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -33,11 +32,12 @@ from integrations.engine import claims, settling, states
 from integrations.engine.kinds import KINDS
 from integrations.engine.settling import Ending, Figures
 from integrations.engine.verdict import Fact
-from integrations.models import Connection, ExternalRef, Operation, OperationDependency, Tour, clock
+from integrations.models import Connection, ExternalRef, Operation, OperationDependency, Tour
 from integrations.operations import operations as verbs
 from integrations.operations import planning
 from integrations.operations.audit import Who
 from tests.crm import make_connection, make_tour, move
+from tests.database_clock import database_says
 
 LEASE_MS, DEADLINE_S, SETTLE_S = 60_000, 20.0, 5.0
 FIGURES = Figures(total_deadline_s=DEADLINE_S, max_attempts=5, backoff_base_s=2.0, backoff_cap_s=300.0)
@@ -301,14 +301,8 @@ class Life(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def clock_in_hand(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """CLOCK for the database's, also within its statements."""
-
-    def told(execute: Any, sql: str, *rest: Any) -> Any:
-        return execute(sql.replace(clock.POSTGRESQL_NOW, f"{CLOCK.now}::bigint"), *rest)
-
-    monkeypatch.setattr(clock, "_wall_ms", CLOCK)
-    with database.execute_wrapper(told):
+def clock_in_hand(db: None) -> Iterator[None]:
+    with database_says(CLOCK):
         yield
 
 
