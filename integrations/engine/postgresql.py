@@ -42,6 +42,9 @@ _NAMES = {
 
 # Priority by priority, each in the order of the index: neither what is due later nor what is due and not taken is
 # read, however much of either there is. A suspect ends the batch, or is it; of siblings only the first is taken.
+# Whether a sibling is held is looked up record by record: the planner's shares are a moment old, and by them it goes
+# through all that is held for each row (OFFSET 0: no join; || '': no index of states). What was chosen comes as one
+# array of ids: joined, it would be taken for one row, and the table be read for it.
 _CLAIM = """
 WITH RECURSIVE clock AS MATERIALIZED (SELECT {now} AS now), urgency AS (
     SELECT (
@@ -65,7 +68,8 @@ WITH RECURSIVE clock AS MATERIALIZED (SELECT {now} AS now), urgency AS (
         AND NOT EXISTS (
             SELECT 1 FROM {operation} AS sibling
             WHERE sibling.connection_id = %(connection)s AND sibling.entity_type = mine.entity_type
-            AND sibling.entity_id = mine.entity_id AND sibling.kind = mine.kind AND sibling.state = {leased}
+            AND sibling.entity_id = mine.entity_id AND sibling.kind = mine.kind AND sibling.state || '' = {leased}
+            OFFSET 0
         )
         ORDER BY due_ms, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     ) AS found
@@ -80,7 +84,7 @@ UPDATE {operation} AS held SET
     state = {leased}, token = held.token + 1, lease_owner = %(owner)s, updated_at = %(at)s,
     lease_until_ms = (SELECT now FROM clock) + %(lease_ms)s, entered = false, attempts = held.attempts + 1,
     sent_ms = CASE WHEN held.in_doubt THEN held.sent_ms END
-FROM placed WHERE held.id = placed.id AND placed.sibling = 1 AND (placed.suspects = 0 OR placed.place = 1)
+WHERE held.id = ANY (ARRAY (SELECT id FROM placed WHERE sibling = 1 AND (suspects = 0 OR place = 1)))
 RETURNING {columns}
 """.format(**_NAMES)  # noqa: S608  names of our own tables
 

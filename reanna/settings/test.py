@@ -21,7 +21,7 @@ if DATABASES["default"]["ENGINE"] == "reanna.sqlite":
     )
 else:
     # A test stands in its transaction for as long as it takes.
-    DATABASES["default"].get("OPTIONS", {}).pop("options", None)
+    DATABASES["default"].setdefault("OPTIONS", {})["options"] = "-c jit=off"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"

@@ -16,7 +16,7 @@ SHOW = "import json; from reanna.settings import local; print(json.dumps(local.D
 @pytest.mark.parametrize(
     ("query", "options"),
     [
-        ("", "-c idle_in_transaction_session_timeout=30000"),
+        ("", "-c idle_in_transaction_session_timeout=30000 -c jit=off"),
         ("?options=-c%20lock_timeout%3D5000", "-c lock_timeout=5000"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
 from django.test.utils import CaptureQueriesContext
@@ -64,6 +66,21 @@ def test_a_claim_follows_the_order_of_its_index(crm: Connection) -> None:
         assert "operation_claim" in plan
         assert "TEMP B-TREE" not in plan
         assert "Sort" not in plan
+
+
+@pytest.mark.skipif("sqlite" in settings.DATABASES["default"]["ENGINE"], reason="its planner keeps no shares")
+@pytest.mark.parametrize("held", [0, 250])
+def test_whether_a_sibling_is_held_is_one_look_up_however_many_are_held(crm: Connection, held: int) -> None:
+    """And however many of them the planner knows of: here none, as there were none when it last looked."""
+    claims.claim(crm.pk, "other", held, 60_000, 0.0)
+    with transaction.atomic():
+        with CaptureQueriesContext(database) as caught:
+            assert len(claims.claim(crm.pk, "worker", 10, 60_000, 0.0)) == 10
+        (whole,) = plans(caught, "\nWITH RECURSIVE clock")
+    assert re.findall(r"using (\w+) on integrations_operation (sibling|held)", whole) == [
+        ("operation_entity", "sibling"),
+        ("integrations_operation_pkey", "held"),
+    ]
 
 
 def test_the_next_due_time_is_the_first_entry_of_its_index(crm: Connection) -> None:
