@@ -92,9 +92,10 @@ def choices(entity_type: str, entity_id: int) -> list[Choice]:
 
 
 def reach_of(entity_type: str, entity_id: int, connection_id: int) -> Reach:
-    """What leaving it out would do now. Writes nothing."""
-    known(entity_type, entity_id)
+    """What leaving it out would do now. Writes nothing. Raises as `known`."""
     concerned = _concerned(entity_type, entity_id, connection_id)
+    if not concerned.tours:
+        known(entity_type, entity_id)
     unsent = set(_unsent(concerned, connection_id).values_list("pk", flat=True))
     return Reach(len(_standing(concerned, connection_id)), len(unsent - _needed_elsewhere(unsent)))
 
@@ -204,10 +205,11 @@ def _concerned(entity_type: str, entity_id: int, connection_id: int) -> _Concern
 
 def _records_of(tour_ids: list[int]) -> dict[str, list[int]]:
     """All that hangs on these tours."""
+    pairs = list(TourStop.objects.filter(tour__in=tour_ids).order_by().values_list("pk", "feedback"))
     return {
         "tour": tour_ids,
-        "stop": list(TourStop.objects.filter(tour__in=tour_ids).order_by("pk").values_list("pk", flat=True)),
-        "feedback": list(Feedback.objects.filter(stop__tour__in=tour_ids).order_by("pk").values_list("pk", flat=True)),
+        "stop": sorted({stop for stop, _ in pairs}),
+        "feedback": sorted(answer for _, answer in pairs if answer is not None),
     }
 
 
@@ -215,6 +217,8 @@ def _last_of(tour: Tour, connection_id: int) -> bool:
     """Whether no other tour brings this one's buyer to the CRM."""
     others = Tour.objects.filter(buyer=tour.buyer_id).exclude(pk=tour.pk).exclude(status__in=("draft", "cancelled"))
     rows = list(others.select_related("agent"))
+    if not rows:
+        return True
     connection = Connection.objects.defer("secrets").get(pk=connection_id)
     left_out = LeftOut.objects.reasons(tour=[other.pk for other in rows], contact=[tour.buyer_id])
     return not any(connections_for(other, [connection], left_out)[0].included for other in rows)
@@ -237,15 +241,15 @@ def _standing(concerned: _Concerned, connection_id: int) -> list[int]:
     """Stops whose appointment stands in the CRM, or may be on its way there."""
     ids = concerned.records.get("stop", [])
     mine = {"connection": connection_id, "entity_type": "stop", "entity_id__in": ids}
-    waiting = Operation.objects.unsettled().filter(**mine)
+    waiting = list(Operation.objects.unsettled().filter(**mine).values_list("entity_id", "in_doubt", "state"))
     linked = set(
         ExternalRef.objects.filter(**mine, external_id__isnull=False).values_list("entity_id", flat=True)
     )  # fmt: skip
-    at_work = waiting.filter(Q(in_doubt=True) | Q(state=State.LEASED)).values_list("entity_id", flat=True)
+    at_work = {stop for stop, in_doubt, state in waiting if in_doubt or state == State.LEASED}
     # A linked one that is not live is cancelled there already, unless that is still to be told.
     live = TourStop.objects.live().filter(pk__in=linked).values_list("pk", flat=True)
-    untold = linked & set(waiting.values_list("entity_id", flat=True))
-    return sorted(set(live) | untold | set(at_work))
+    untold = linked & {stop for stop, _, _ in waiting}
+    return sorted(set(live) | untold | at_work)
 
 
 def _end(concerned: _Concerned, connection_id: int) -> int:

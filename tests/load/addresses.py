@@ -88,7 +88,7 @@ def _lists() -> list[Address]:
         "importrun": ["", "p=2", "q=load", "q=zzzz", "state__exact=done"], "apitoken": [""],
     }  # fmt: skip
     ours = [
-        Address(f"{model} list ?{query}", f"{_list(model)}?{query}")
+        Address(f"{model} list ?{query}", f"{_list(model)}?{query}", leads=query == "p=99999")
         for model, them in queries.items()
         for query in them
     ]
@@ -234,7 +234,7 @@ def _api() -> list[Address]:
         "tours": tour.pk, "feedback": said.pk, "contacts": contact.pk, "agents": Agent.objects.order_by("pk")[0].pk,
         "connections": crm, "operations": last, "sync-state": tour.pk, "offices": tour.agent.office_id,
     }  # fmt: skip
-    below = [f"tours/{tour.pk}/plan?status=cancelled", f"contacts/{contact.pk}/merge?into={_another(contact).pk}"]
+    below = [f"tours/{tour.pk}/plan?verb=cancel", f"contacts/{contact.pk}/merge?into={_another(contact).pk}"]
     found += [Address(f"api {path}", f"/api/{path}", API_LIST_MS, leads=True) for path in below]
     return [*found, *(Address(f"api {name}, one", f"/api/{name}/{pk}", API_LIST_MS) for name, pk in ones.items())]
 

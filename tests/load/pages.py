@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import django
-
 
 def main() -> int:
     """The command."""
@@ -26,9 +24,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="addresses whose name contains this")
     parser.add_argument("--sql", action="store_true", help="show the slowest query of what misses its bar")
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reanna.settings.local")
-    django.setup()
-
+    import reanna.wsgi  # noqa: F401  as the web process begins
     from tests.redis_server import RedisServer
 
     with tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp") as folder:  # a socket's path must be short
