@@ -16,7 +16,8 @@ SILENT_MS = 45_000
 def engine_status(now: datetime) -> dict[str, Any]:
     """Operations by state and connection, the oldest that is due, the gate's mode, and the processes that send.
 
-    Times are ISO 8601 in UTC, or None. A number of operations is one of `counting`: beyond 10,000 it says so in words.
+    Times are ISO 8601 in UTC, or None. A number of operations is one of `counting`: beyond 10,000,
+    or 1,000 for one connection, it says so in words.
     """
     now_ms = int(now.timestamp() * 1000)
     connections = list(Connection.objects.defer("secrets"))

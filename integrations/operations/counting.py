@@ -11,10 +11,12 @@ from django.db.models import QuerySet
 from integrations.models import Operation
 
 MOST = 10_000
+MOST_OF_ONE = 1_000
+"""Of one connection in one state; there are as many such numbers as connections, in one query."""
 
 
 class MoreThan(int):
-    """`MOST`, and more that were not counted; says so where it is shown."""
+    """So many, and more that were not counted; says so where it is shown."""
 
     def __str__(self) -> str:
         return f"more than {int(self):,}"
@@ -25,41 +27,47 @@ def count(rows: QuerySet[Any, Any]) -> int:
     return capped(rows.order_by().values("pk")[: MOST + 1].count())
 
 
-def capped(number: int) -> int:
-    """`number` as far as it is known: beyond `MOST` only that it is more."""
-    return number if number <= MOST else MoreThan(MOST)
+def capped(number: int, most: int | None = None) -> int:
+    """`number` as far as it is known: beyond `most` (`MOST`) only that it is more."""
+    most = MOST if most is None else most
+    return number if number <= most else MoreThan(most)
 
 
 def total(numbers: Iterable[int]) -> int:
     """The sum; that it is more when one of them is."""
     found = list(numbers)
-    return MoreThan(MOST) if any(isinstance(each, MoreThan) for each in found) else capped(sum(found))
+    return MoreThan(sum(found)) if any(isinstance(each, MoreThan) for each in found) else capped(sum(found))
 
 
 def by_state(states: Sequence[str]) -> dict[str, int]:
     """state → how many operations, as `count` has it. One query, by the index of states."""
-    counted = _counted("state = column1", ", ".join(["(%s)"] * len(states)), "column1", list(states))
+    counted = _counted("state BETWEEN column1 AND column1 ORDER BY state", [(state,) for state in states], MOST)
     return {state: number for state, number in counted if number}
 
 
 def by_connection(connection_ids: Sequence[int], states: Sequence[str]) -> dict[int, dict[str, int]]:
-    """connection id → state → how many operations, as `count` has it. One query, by the index of states."""
-    pairs = [(pk, state) for pk in connection_ids for state in states]
+    """connection id → state → how many operations, up to `MOST_OF_ONE` each. One query, by the index of states."""
+    where = "(state, connection_id) BETWEEN (column2, column1) AND (column2, column1) ORDER BY state, connection_id"
     found: dict[int, dict[str, int]] = {}
-    if not pairs:
-        return found
-    values = ", ".join(["(%s, %s)"] * len(pairs))
-    where = "connection_id = column1 AND state = column2"
-    for pk, state, number in _counted(where, values, "column1, column2", [part for pair in pairs for part in pair]):
+    for pk, state, number in _counted(where, [(pk, state) for pk in connection_ids for state in states], MOST_OF_ONE):
         if number:
             found.setdefault(pk, {})[state] = number
     return found
 
 
-def _counted(where: str, values: str, columns: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    """One row for each of `values`: they, then how many."""
-    some = f"SELECT 1 FROM {Operation._meta.db_table} WHERE {where} LIMIT {MOST + 1}"  # noqa: S608  our own words
-    sql = f"SELECT {columns}, (SELECT COUNT(*) FROM ({some}) AS read_rows) FROM (VALUES {values}) AS wanted"  # noqa: S608
+def _counted(which: str, wanted: Sequence[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
+    """Each of `wanted`, and how many are so.
+
+    `which` asks for an order that only the index of states has and that is none, there being one value: PostgreSQL
+    expects to come upon so few rows soon wherever it begins to read, and of what is rare it would read the whole table.
+    """
+    if not wanted:
+        return []
+    row = f"({', '.join(['%s'] * len(wanted[0]))})"
+    columns = ", ".join(f"column{place + 1}" for place in range(len(wanted[0])))
+    some = f"SELECT 1 FROM {Operation._meta.db_table} WHERE {which} LIMIT {most + 1}"  # noqa: S608  our own words
+    rows = ", ".join([row] * len(wanted))
+    sql = f"SELECT {columns}, (SELECT COUNT(*) FROM ({some}) AS read_rows) FROM (VALUES {rows}) AS wanted"  # noqa: S608
     with database.cursor() as cursor:
-        cursor.execute(sql, params)
-        return [(*row[:-1], capped(row[-1])) for row in cursor.fetchall()]
+        cursor.execute(sql, [value for each in wanted for value in each])
+        return [(*row[:-1], capped(row[-1], most)) for row in cursor.fetchall()]

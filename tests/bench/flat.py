@@ -81,7 +81,7 @@ def timed() -> dict[str, float]:
     found = {
         "claims": _median_ms(claim),
         "sweep": _median_ms(sweep.schedule),
-        "counts": _median_ms(lambda: counting.by_connection(ids, OPEN)),
+        "counts": _median_ms(lambda: (counting.by_state(OPEN), counting.by_connection(ids, OPEN))),
     }
     # What was claimed waits again, so that the second measurement meets the same.
     held = Operation.objects.filter(state="leased")
