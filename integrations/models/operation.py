@@ -88,7 +88,8 @@ class Operation(Record):
     """
 
     op_key = models.CharField(max_length=120, unique=True)
-    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="operations")
+    # Of three keys the index is below: every claim and every end writes a row's entry in each of its indexes anew.
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="operations", db_index=False)
     kind = models.CharField(max_length=32)
     entity_type = models.CharField(max_length=16)
     entity_id = models.BigIntegerField()
@@ -111,10 +112,17 @@ class Operation(Record):
     deadline_ms = models.BigIntegerField(null=True)
     cancel_requested = models.BooleanField(default=False)
     redrive_no = models.PositiveSmallIntegerField(default=0)
-    root = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="redrives")
+    root = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="redrives", db_index=False
+    )
     settled_ms = models.BigIntegerField(null=True)
     import_run = models.ForeignKey(
-        "integrations.ImportRun", on_delete=models.PROTECT, null=True, blank=True, related_name="operations"
+        "integrations.ImportRun",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="operations",
+        db_index=False,
     )
 
     objects: ClassVar = OperationQuerySet.as_manager()
@@ -132,7 +140,9 @@ class Operation(Record):
             ),
             models.Index(fields=["lease_until_ms"], name="operation_lease", condition=Q(state=State.LEASED)),
             models.Index(fields=["entity_type", "entity_id", "connection", "kind"], name="operation_entity"),
-            models.Index(fields=["state", "connection"], name="operation_state"),
+            models.Index(fields=["connection", "state"], name="operation_connection"),
+            models.Index(fields=["root"], name="operation_root", condition=Q(root__isnull=False)),
+            models.Index(fields=["import_run"], name="operation_import", condition=Q(import_run__isnull=False)),
             models.Index(fields=["state", "id"], name="operation_state_newest"),
             models.Index(fields=["reason", "id"], name="operation_reason", condition=Q(reason__gt="")),
             models.Index(fields=["kind", "id"], name="operation_kind_newest"),
