@@ -16,13 +16,16 @@ from typing import Any, Protocol
 import httpx
 
 from integrations.gate import Reason, Scope, Window
-from integrations.providers import registry
+from integrations.providers import consent, registry
 from integrations.providers.accounts import ProviderAccount
 from integrations.providers.auth import CredentialStore, OAuth2, sign_in
 from integrations.providers.base import Exchange, Kind, LookupStore, Manifest, ProviderUser
+from integrations.providers.consent import Asked
 from integrations.providers.errors import CircuitOpen, RateLimited, Uncertain
 from integrations.providers.limit_headers import learned
 from integrations.providers.retry_after import retry_after
+from integrations.providers.sign_in import OAuthSignIn
+from integrations.providers.token_call import Grant, TokenCall
 from integrations.transport import (
     Admitting,
     DirectWire,
@@ -170,6 +173,16 @@ class Link:
             raise UnknownKindError(f"{self.manifest.label} cannot be asked for accounts")
         with within(within_s):
             return known.read(self.asking(), base_url)
+
+    def redeem(self, asked: Asked, code: str, secrets: Mapping[str, str], *, within_s: float) -> Grant:
+        """The tokens for a code that a person's consent brought. Raises as `TokenCall.ask` and `Asking.get`."""
+        spec, facts = self.manifest.sign_in, self.facts
+        if not isinstance(spec, OAuthSignIn):
+            raise UnknownKindError(f"{self.manifest.label} gives no tokens for codes")
+        client_id = facts.config.get("client_id", "")
+        call = TokenCall(facts.provider, self.http, spec, client_id, base_url=facts.sign_in_url)
+        with within(within_s), _in_words(facts.provider):
+            return consent.redeem(call, spec, asked, code, secrets)
 
     def use(self) -> AbstractContextManager[Tally]:
         """Count what passes over this link in this thread while the block lasts."""

@@ -116,7 +116,9 @@ def base_urls(sandbox: SandboxServer) -> dict[str, str]:
     return {
         "followupboss": f"{sandbox.url}/followupboss/v1",
         "gohighlevel": sandbox.url,
+        "gohighlevel_consent": sandbox.url,
         "hubspot": f"{sandbox.url}/hubspot",
+        "hubspot_consent": f"{sandbox.url}/hubspot",
         "lofty": f"{sandbox.url}/lofty",
         "lofty_sign_in": f"{sandbox.url}/lofty/api/user-web",
         "rollout": f"{sandbox.url}/rollout/api",

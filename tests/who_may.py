@@ -96,8 +96,10 @@ PAGES = {
     # A connection
     "integrations_connection_agents": Page(VIEWER, NOBODY),
     "integrations_connection_accounts": Page(MANAGER, NOBODY),
+    "integrations_connection_signed_in": Page(MANAGER, NOBODY),
     **dict.fromkeys(
         (
+            "integrations_connection_sign_in",
             "integrations_connection_test",
             "integrations_connection_account",
             "integrations_connection_go",

@@ -23,6 +23,7 @@ from integrations.models import CLAIMABLE, OPEN, Connection, ConnectionState, Ga
 from integrations.operations import (
     agent_users,
     connections,
+    consent,
     counting,
     deletion,
     moments,
@@ -37,6 +38,7 @@ from integrations.providers import registry
 from . import banner, connection_health, left_out
 from .agent_users import AgentUserPages, held_words
 from .circuit_pages import CircuitPages
+from .connection_consent import ConnectionConsent
 from .connection_form import SEEN, UNREADABLE, ConnectionForm
 from .connection_trial import ConnectionTrial, account_list, choose_account, offered_accounts, tried
 from .entities import UTC, about
@@ -63,7 +65,7 @@ def open_counts(ids: Iterable[int]) -> dict[int, dict[str, int]]:
 
 
 @admin.register(Connection)
-class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
+class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionConsent, ConnectionTrial, Deletable):
     """No list, page or message ever holds a secret; what stands there are its last four characters."""
 
     list_display = ("label", "provider_label", "serves", "state_words", "hold", "waiting", "failed", "since")
@@ -147,6 +149,8 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
         if not self._reach_seen(form, obj):
             return None
         forget = form.cleaned_data.get("forget", ())
+        if "_sign_in" in form.data and consent.offered(form.manifest.slug):
+            return self._stored_unsigned(form, data, obj, by)
         test = tried(form, data, obj, forget)
         if test is None:
             return None
@@ -162,6 +166,20 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
         if test.verified_at is not None:
             verification.note_verified(obj.pk, test.verified_at)
         return Connection.objects.defer("secrets").get(pk=obj.pk)
+
+    def _stored_unsigned(self, form: Any, data: dict[str, Any], obj: Connection | None, by: Who) -> Connection:
+        """Saved without a test: whoever signs in next tries it out."""
+        if obj is not None:
+            connections.update_connection(obj.pk, data, actor=by.actor, via=by.via)
+            return Connection.objects.defer("secrets").get(pk=obj.pk)
+        why = f"Nobody has signed in at {form.manifest.label} yet."
+        slug, now = form.manifest.slug, timezone.now()
+        return connections.create_connection(slug, data, now=now, actor=by.actor, via=by.via, unsigned=why)
+
+    def next_url(self, request: HttpRequest, saved: Connection) -> str:
+        if "_sign_in" in request.POST and consent.offered(saved.provider):
+            return reverse(f"admin:{self.url_name('sign_in')}", args=[saved.pk])
+        return super().next_url(request, saved)
 
     def _reach_seen(self, form: Any, obj: Connection | None) -> bool:
         """A change of what a connection serves, or of whose it is there, shows what it moves; then it is saved."""
@@ -190,6 +208,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
                 "provider": provider_label(provider),
                 "address": _address(provider),
                 "lists_accounts": account_list(provider) is not None,
+                "signs_in": consent.offered(provider),
             }
         now_ms, gate = db_now(), GateMode.objects.filter(pk=1).first()
         counts = open_counts([obj.pk]).get(obj.pk, {})
@@ -205,6 +224,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
             "unreadable": UNREADABLE,
             "tested": moments.clock(obj.last_verified_at, UTC) if obj.last_verified_at else "",
             "has_accounts": account_list(obj.provider) is not None,
+            "signs_in": consent.offered(obj.provider),
             "left_out": left_out.kept(obj),
             "held_agents": held_words(agent_users.held_up_at(obj)),
             "agents_url": self.agents_url(obj),
@@ -217,6 +237,7 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionTrial, Deletable):
 
     def get_urls(self) -> list[Any]:
         own = [
+            *self.consent_urls(),
             *self.trial_urls(),
             *self.circuit_urls(),
             path("go/", self.admin_site.admin_view(self.go_view), name=self.url_name("go")),

@@ -37,6 +37,10 @@ class FormPage(Page):
         """What the page shows besides the form."""
         return {}
 
+    def next_url(self, request: HttpRequest, saved: Any) -> str:
+        """Where a save goes on to."""
+        return self.change_url(saved.pk)
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -60,7 +64,7 @@ class FormPage(Page):
                 self.message_user(
                     request, f"{str(self.opts.verbose_name).capitalize()} “{saved}” was saved.", messages.SUCCESS
                 )
-                return HttpResponseRedirect(self.change_url(saved.pk))
+                return HttpResponseRedirect(self.next_url(request, saved))
         if not may_save:
             for field in form.fields.values():
                 field.disabled = True

@@ -4,6 +4,7 @@ from .access import ApiToken, IdempotentRequest
 from .audit import AuditEvent
 from .bulk import BulkItem, BulkRun
 from .connection import AgentUser, Connection, ConnectionHold, ConnectionScope, ConnectionState, LeftOut
+from .consent import ConsentRequest
 from .imports import ImportItem, ImportRun, PlannedUndo
 from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
@@ -56,6 +57,7 @@ __all__ = [
     "ConnectionHold",
     "ConnectionScope",
     "ConnectionState",
+    "ConsentRequest",
     "Contact",
     "ExternalRef",
     "Feedback",

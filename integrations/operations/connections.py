@@ -82,9 +82,11 @@ def create_connection(
     actor: str,
     via: str,
     paused: str = "",
+    unsigned: str = "",
     verified_at: datetime | None = None,
 ) -> Connection:
-    """A new connection; the tours it reaches are planned at once. Active, unless `paused` says why it is not yet.
+    """A new connection; the tours it reaches are planned at once. Active, unless `paused` says why it is not yet,
+    or `unsigned` that nobody has signed in.
 
     `data`: label, scope, office_id, agent_id, sync_from (default: `now`), assigns, limit_overrides, and the manifest's
     fields by name. Raises ValidationError naming each field.
@@ -96,8 +98,8 @@ def create_connection(
         **cleaned.values,
         secrets=cleaned.secrets,
         mapping_version=manifest.mapping_version,
-        state=ConnectionState.PAUSED if paused else ConnectionState.ACTIVE,
-        state_reason=paused[:200],
+        state=_first_state(paused, unsigned),
+        state_reason=(paused or unsigned)[:200],
         last_verified_at=verified_at,
     )
     with transaction.atomic():
@@ -152,7 +154,7 @@ def update_connection(
         if not changes:
             return False
         _save(connection, [*changes, "updated_at"])
-        _audit_update(connection, changes, new_secrets, gone, actor=actor, via=via, reason=reason)
+        _audit_update(connection, changes, new_secrets, gone, who=Who(actor, via, reason))
         if changes.get("assigns") == (True, False):
             unmapped.release(connection_id=connection.pk)
         ring_after_commit(connection.pk)
@@ -180,6 +182,36 @@ def disable(connection_id: int, *, actor: str, via: str, reason: str = "", seen_
     return _set_state(connection_id, ConnectionState.DISABLED, "connection.disable", Who(actor, via, reason), seen_at)
 
 
+def signed_in(
+    connection_id: int,
+    secrets: Mapping[str, str],
+    expires_at: datetime | None,
+    *,
+    who: Who,
+    account_key: str,
+    verified_at: datetime | None,
+) -> None:
+    """Tokens that a person's sign-in at the CRM brought, for `account_key`, in place of the old ones: what waited goes
+    on. Raises ValidationError when the connection is for another account by now."""
+    with transaction.atomic():
+        connection = Connection.objects.select_for_update().get(pk=connection_id)
+        if connection.account_key != account_key:
+            raise ValidationError("The connection was changed to another account meanwhile.")
+        changes = _new_secrets(connection, {**_readable(connection), **secrets})
+        changes["token_expires_at"] = (changes["token_expires_at"][0], expires_at)
+        connection.token_expires_at = expires_at
+        if verified_at is not None:
+            connection.last_verified_at = verified_at
+        _save(connection, [*changes, "last_verified_at", "updated_at"])
+        _audit_update(connection, changes, sorted(secrets), [], who=who, verb="connection.sign_in")
+        ring_after_commit(connection.pk)
+
+
+def stored_secrets(connection: Connection) -> dict[str, str]:
+    """For whoever signs in with them; never for a page. Empty when they cannot be decrypted."""
+    return _readable(connection)
+
+
 def _set_state(connection_id: int, state: ConnectionState, verb: str, who: Who, seen_at: datetime | None) -> bool:
     reason = who.reason
     with transaction.atomic():
@@ -198,6 +230,12 @@ def _set_state(connection_id: int, state: ConnectionState, verb: str, who: Who, 
     if before.state == ConnectionState.DISABLED:
         follow(connection_id, before=before)
     return True
+
+
+def _first_state(paused: str, unsigned: str) -> ConnectionState:
+    if paused:
+        return ConnectionState.PAUSED
+    return ConnectionState.AUTH_NEEDED if unsigned else ConnectionState.ACTIVE
 
 
 def _readable(connection: Connection) -> dict[str, str]:
@@ -343,9 +381,8 @@ def _audit_update(
     given: list[str],
     gone: list[str],
     *,
-    actor: str,
-    via: str,
-    reason: str,
+    who: Who,
+    verb: str = "connection.update",
 ) -> None:
     shown = {name: change for name, change in changes.items() if not name.startswith(("secrets", "token_"))}
     sides = audit.sides(shown)
@@ -353,4 +390,4 @@ def _audit_update(
         sides["after"]["secrets given"] = given
     if gone:
         sides["after"]["secrets removed"] = gone
-    audit.record("connection.update", connection, actor=actor, via=via, reason=reason, **sides)
+    audit.record(verb, connection, actor=who.actor, via=who.via, reason=who.reason, **sides)

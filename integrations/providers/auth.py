@@ -23,13 +23,11 @@ from jwt.algorithms import HMACAlgorithm
 
 from integrations import failpoints
 
-from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy, body_of, words_of
-from .retry_after import retry_after
+from .errors import CREDENTIALS_EXTENSION, AuthError, RefreshBusy
 from .sign_in import BasicSignIn, JwtSignIn, OAuthSignIn, SignIn
+from .token_call import Grant, TokenCall
 
 BUSY_RETRY_S = 1.0
-LOST_RETRY_S = 5.0
-MAX_LIFETIME_S = 10**9
 EARLY = timedelta(seconds=30)
 MINTED_MARGIN = timedelta(seconds=120)
 
@@ -125,10 +123,7 @@ class OAuth2(httpx.Auth):
     ) -> None:
         self._provider = provider
         self._store = store
-        self._http = http
-        self._endpoint = endpoint
-        self._url = base_url.rstrip("/") + endpoint.path
-        self._client_id = client_id
+        self._call = TokenCall(provider, http, endpoint, client_id, base_url=base_url, now=now)
         self._now = now
         self._held: Credentials | None = None
 
@@ -169,7 +164,7 @@ class OAuth2(httpx.Auth):
     def _renewed(self, old: Credentials) -> Credentials:
         """Ask for a new pair and store it."""
         try:
-            secrets, expires_at = self._ask(old)
+            grant = self._ask(old)
         except AuthError:
             # Another may have renewed with this refresh token, or a person given new ones, while we were refused.
             stored = self._store.load()
@@ -177,60 +172,20 @@ class OAuth2(httpx.Auth):
                 raise
             return stored
         failpoints.reach("in_token_refresh")
-        if self._store.save(secrets, expires_at, version=old.version):
-            return Credentials(secrets, old.version + 1, expires_at)
+        # Without a new refresh token the old one stays good (RFC 6749 §6).
+        refresh = grant.refresh_token or old.secrets.get("refresh_token", "")
+        secrets = {**old.secrets, "access_token": grant.access_token, "refresh_token": refresh}
+        if self._store.save(secrets, grant.expires_at, version=old.version):
+            return Credentials(secrets, old.version + 1, grant.expires_at)
         # A person gave new credentials while we asked; theirs hold.
         return self._store.load()
 
-    def _ask(self, old: Credentials) -> tuple[Mapping[str, str], datetime | None]:
-        refresh, client_secret = old.secrets.get("refresh_token", ""), old.secrets.get("client_secret", "")
-        if not (refresh and client_secret and self._client_id):
-            message = "client id, client secret or refresh token is missing"
-            raise AuthError(self._provider, message, credentials_version=old.version)
-        form = {**self._endpoint.extra, "grant_type": "refresh_token", "refresh_token": refresh}
-        client = {"client_id": self._client_id, "client_secret": client_secret}
-        auth = httpx.BasicAuth(self._client_id, client_secret) if self._endpoint.basic else None
-        form |= {} if auth else client
-        request = self._http.build_request("POST", self._url, data=form, extensions={"reanna.phase": "token"})
-        try:
-            response = self._http.send(request, auth=auth)
-        except httpx.TransportError:
-            raise RefreshBusy(self._provider, "the token endpoint did not answer", retry_after_s=LOST_RETRY_S) from None
-        if not response.is_success:
-            raise self._refusal(response, old)
-        return self._pair(response, old)
-
-    def _pair(self, response: httpx.Response, old: Credentials) -> tuple[Mapping[str, str], datetime | None]:
-        body = body_of(response)
-        answer = body if isinstance(body, dict) else {}
-        access = answer.get("access_token")
-        # Without a new refresh token the old one stays good (RFC 6749 §6).
-        refresh = answer.get("refresh_token", old.secrets.get("refresh_token"))
-        if not (isinstance(access, str) and access and isinstance(refresh, str) and refresh):
-            raise RefreshBusy(
-                self._provider,
-                "the token endpoint's answer is not understood",
-                response.status_code,
-                retry_after_s=LOST_RETRY_S,
-            )
-        expires_at = None
-        lifetime = answer.get("expires_in")
-        if isinstance(lifetime, int | float) and not isinstance(lifetime, bool) and 0 < lifetime < MAX_LIFETIME_S:
-            expires_at = self._now() + timedelta(seconds=float(lifetime))
-        return {**old.secrets, "access_token": access, "refresh_token": refresh}, expires_at
-
-    def _refusal(self, response: httpx.Response, old: Credentials) -> AuthError | RateLimited | RefreshBusy:
-        status, wait = response.status_code, retry_after(response.headers)
-        words = words_of(response)
-        for secret in old.secrets.values():
-            words = words.replace(secret, "…") if secret else words
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            return RateLimited(self._provider, words, status, retry_after_s=wait)
-        definite = 400 <= status < 500 and status not in (408, 425)
-        if definite:
-            message = f"the access token cannot be renewed: {words}"
-            return AuthError(self._provider, message, status, credentials_version=old.version)
-        return RefreshBusy(self._provider, words, status, retry_after_s=wait or LOST_RETRY_S)
+    def _ask(self, old: Credentials) -> Grant:
+        refresh = old.secrets.get("refresh_token", "")
+        # Without one there is nothing to ask with: the call says what is missing.
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh}
+        secrets = old.secrets if refresh else {}
+        return self._call.ask(fields, secrets, refused="the access token cannot be renewed", version=old.version)
 
 
 class _VendorsSecret(HMACAlgorithm):

@@ -1,4 +1,4 @@
-"""How one signs in at a provider, as data; `auth.py` does it."""
+"""How one signs in at a provider, as data; `auth.py` and `consent.py` do it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,29 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """The vendor's page on which a person lets our app into an account (RFC 6749 §4.1).
+
+    `base_url`: where `path` is, by its name in the settings. `account`: what the token answer calls the account that
+    was let into; it must be the connection's. `pkce`: whether a challenge is sent (RFC 7636, S256): not where the
+    vendor refuses parameters it does not know.
+    """
+
+    base_url: str
+    path: str
+    scopes: tuple[str, ...]
+    account: str
+    pkce: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthSignIn:
-    """Tokens renewed with a refresh token at `path` (RFC 6749 §6, form-encoded); `extra`: what the vendor wants beside.
+    """Tokens got and renewed at `path` (RFC 6749), form-encoded or as `json`; `extra`: what the vendor wants beside.
 
     `base_url`: where `path` is, by its name in the settings (empty: where the rest is). `basic`: the client's secret
-    goes into the Authorization header (§2.3.1) instead of the form. A connection without a refresh token has a token
-    that stays, the secret `token`, sent under `scheme`.
+    goes into the Authorization header (§2.3.1) instead of the form. `rotates`: each refresh token is good for one use.
+    `consent`: where people let the app in (None: its refresh token is typed in). A connection without a refresh token
+    has a token that stays, the secret `token`, sent under `scheme`.
     """
 
     path: str
@@ -20,6 +37,9 @@ class OAuthSignIn:
     base_url: str = ""
     basic: bool = False
     scheme: str = "Bearer"
+    json: bool = False
+    rotates: bool = True
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True)

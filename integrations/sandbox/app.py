@@ -10,7 +10,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from . import faults, journal
+from . import consent, faults, journal
 from .control import Control
 from .faults import Fault
 from .followupboss.front import FollowUpBoss
@@ -62,6 +62,9 @@ class Sandbox:
         if first in self.vendors:
             vendor = self.vendors[first]
             request = replace(request, path=f"/{rest}")
+        if isinstance(vendor, consent.Consenting) and request.path == vendor.consent_path:
+            with self.store.write() as data:
+                return consent.answer(data, vendor, request, self.wall())
         try:
             with self.store.write() as data:
                 return self._vendor_request(data, vendor, request)

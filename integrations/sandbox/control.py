@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from . import faults, journal, pages
 from .faults import FaultError
 from .limits import Limit, Windows
-from .messages import MalformedError, Request, Response, complaint, json_response
+from .messages import MalformedError, Request, Response, complaint, from_elsewhere, json_response
 from .store import Account, Data, Store
 from .vendor import SettingError, Vendor
 
@@ -59,7 +58,7 @@ class Control:
         if route is None:
             known = any(path == known_path for _, known_path in self._routes)
             return complaint(405 if known else 404, f"there is no {request.method} {path[:200]} here")
-        if request.method != "GET" and _foreign(request):
+        if request.method != "GET" and from_elsewhere(request):
             return complaint(403, "this comes from another site's page")
         try:
             return route(request)
@@ -239,13 +238,6 @@ def _checked_limits(given: object, vendor: Vendor) -> dict[str, dict[str, float]
                 )
         checked[name] = figures
     return checked
-
-
-def _foreign(request: Request) -> bool:
-    """Whether a browser says that another site's page made this request."""
-    origin = request.headers.get("origin")
-    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    return other or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def _back() -> Response:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -82,6 +82,13 @@ class Request:
     def json(self) -> object:
         """The body as JSON. Raises MalformedError."""
         return parse_json(self.body)
+
+
+def from_elsewhere(request: Request) -> bool:
+    """Whether a browser says that another site's page made this request."""
+    origin = request.headers.get("origin")
+    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    return other or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def parse_form(text: str) -> dict[str, str]:

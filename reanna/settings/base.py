@@ -197,6 +197,11 @@ REANNA_KEEP_ATTEMPTS_DAYS = env.read.int("REANNA_KEEP_ATTEMPTS_DAYS", default=30
 REANNA_BASE_URLS = {
     "followupboss": env.read.str("REANNA_BASE_URL_FOLLOWUPBOSS", default="https://api.followupboss.com/v1"),
     "gohighlevel": env.read.str("REANNA_BASE_URL_GOHIGHLEVEL", default="https://services.leadconnectorhq.com"),
+    # Where people let an app into their account: pages, on other hosts than the APIs.
+    "gohighlevel_consent": env.read.str(
+        "REANNA_BASE_URL_GOHIGHLEVEL_CONSENT", default="https://marketplace.gohighlevel.com"
+    ),
+    "hubspot_consent": env.read.str("REANNA_BASE_URL_HUBSPOT_CONSENT", default="https://app.hubspot.com"),
     "hubspot": env.read.str("REANNA_BASE_URL_HUBSPOT", default="https://api.hubapi.com"),
     "lofty": env.read.str("REANNA_BASE_URL_LOFTY", default="https://api.lofty.com"),
     # Where Lofty renews tokens: another host.

@@ -42,7 +42,9 @@ def shared_environ(options: Options, redis_url: str) -> dict[str, str]:
     vendors = {
         "REANNA_BASE_URL_FOLLOWUPBOSS": "/followupboss/v1",
         "REANNA_BASE_URL_GOHIGHLEVEL": "/gohighlevel",
+        "REANNA_BASE_URL_GOHIGHLEVEL_CONSENT": "/gohighlevel",
         "REANNA_BASE_URL_HUBSPOT": "/hubspot",
+        "REANNA_BASE_URL_HUBSPOT_CONSENT": "/hubspot",
         "REANNA_BASE_URL_LOFTY": "/lofty",
         "REANNA_BASE_URL_LOFTY_SIGN_IN": "/lofty/api/user-web",
         "REANNA_BASE_URL_ROLLOUT": "/rollout/api",

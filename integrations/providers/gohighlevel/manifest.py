@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, Manifest
-from integrations.providers.sign_in import OAuthSignIn
+from integrations.providers.sign_in import Consent, OAuthSignIn
 
 from .activities import FeedbackNote, FeedbackTask, TourSummary
 from .answers import SLUG
@@ -22,11 +22,30 @@ def account_key(config: Mapping[str, str]) -> str:
     return config["location_id"].strip()
 
 
+# docs/oauth of https://github.com/GoHighLevel/highlevel-api-docs. The token call of apps/oauth.json knows no
+# code_verifier, and what it does not know it refuses.
+CONSENT = Consent(
+    base_url="gohighlevel_consent",
+    path="/v2/oauth/chooselocation",
+    scopes=(
+        "contacts.readonly",
+        "contacts.write",
+        "calendars.readonly",
+        "calendars/events.readonly",
+        "calendars/events.write",
+        "locations.readonly",
+        "locations/customFields.readonly",
+        "users.readonly",
+    ),
+    account="locationId",
+    pkce=False,
+)
+
 MANIFEST = Manifest(
     slug=SLUG,
     label="GoHighLevel",
     # POST /oauth/token, apps/oauth.json; a token of ours is always one location's.
-    sign_in=OAuthSignIn("/oauth/token", {"user_type": "Location"}),
+    sign_in=OAuthSignIn("/oauth/token", {"user_type": "Location"}, consent=CONSENT),
     limits=(Window("burst", 100, 10), Window("daily", 200_000, 86_400)),
     limits_source="https://github.com/GoHighLevel/highlevel-api-docs/tree/main/docs/oauth",
     limit_headers="gohighlevel",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from integrations.gate import Window
 from integrations.providers.base import ConfigField, Manifest
-from integrations.providers.sign_in import OAuthSignIn
+from integrations.providers.sign_in import Consent, OAuthSignIn
 
 from .activities import FeedbackNote, FeedbackTask, TourSummary
 from .answers import SLUG
@@ -22,11 +22,25 @@ def account_key(config: Mapping[str, str]) -> str:
     return config["portal_id"].strip()
 
 
+# https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
+CONSENT = Consent(
+    base_url="hubspot_consent",
+    path="/oauth/authorize",
+    scopes=(
+        "oauth",
+        "crm.objects.contacts.read",
+        "crm.objects.contacts.write",
+        "crm.objects.owners.read",
+        "crm.schemas.contacts.read",
+    ),
+    account="hub_id",
+)
+
 MANIFEST = Manifest(
     slug=SLUG,
     label="HubSpot",
     # v1 of the token endpoint ends on 16 February 2027; v3 takes the same form.
-    sign_in=OAuthSignIn("/oauth/v3/token"),
+    sign_in=OAuthSignIn("/oauth/v3/token", rotates=False, consent=CONSENT),
     # Those of the smallest plans; larger ones are a connection's own figures. The search's 5 a second are not a window
     # here: a 429 for them says so and is waited for.
     limits=(Window("burst", 100, 10), Window("daily", 250_000, 86_400)),

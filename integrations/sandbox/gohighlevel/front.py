@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from integrations.sandbox import consent
 from integrations.sandbox import settings as reading
 from integrations.sandbox.holdings import Tab
 from integrations.sandbox.journal import digest
@@ -88,6 +89,7 @@ class GoHighLevel:
     limits: Sequence[Limit] = (Limit("burst", 100, 10), Limit("daily", 200_000, 86_400))
     tabs: Sequence[Tab] = TABS
     secret_settings = frozenset({"oauth"})
+    consent_path = "/v2/oauth/chooselocation"
 
     def configure(self, data: Data, account: str, settings: Mapping[str, object], now: float) -> None:
         """Create or change a location; settings left out keep their value."""
@@ -122,9 +124,12 @@ class GoHighLevel:
         return [account]
 
     def identify(self, data: Data, request: Request) -> str | None:
-        """The location of the bearer token, or of the refresh token; dead tokens name their location too."""
+        """The location of the bearer token, or of the refresh token or code; dead ones name their location too."""
         if request.path.rstrip("/") == "/oauth/token":
-            secret = _form(request).get("refresh_token", "")
+            form = _form(request)
+            if code := form.get("code"):
+                return consent.account_of(data, self.slug, code)
+            secret = form.get("refresh_token", "")
         else:
             secret = _bearer(request)
         token = data.token(self.slug, digest(secret)) if secret else None
@@ -211,7 +216,7 @@ class GoHighLevel:
         return Call(data, account, body, query, now)
 
     def _grant(self, data: Data, request: Request, now: float) -> Reply:
-        """POST /oauth/token — form-encoded; a refresh token works once."""
+        """POST /oauth/token — form-encoded; a refresh token works once, and so does a code."""
         if request.media_type != "application/x-www-form-urlencoded":
             raise VendorError(422, ["the body must be application/x-www-form-urlencoded"])
         try:
@@ -225,25 +230,30 @@ class GoHighLevel:
         if grant == "refresh_token" and not given:
             raise VendorError(422, ["refresh_token should not be empty"])
         token = data.token(self.slug, digest(given)) if grant == "refresh_token" else None
-        if token is None or token.kind != "refresh" or not token.live:
+        location = token.account if token is not None and token.kind == "refresh" and token.live else None
+        if grant == "authorization_code":
+            location = consent.account_of(data, self.slug, form.get("code", ""))
+        if location is None:
             raise VendorError(400, f"Invalid grant: {grant} is invalid")
-        account = data.account(self.slug, token.account)
+        account = data.account(self.slug, location)
         oauth = account.config.get("oauth") if account else None
         client = (digest(form["client_id"]), digest(form["client_secret"]))
         if not isinstance(oauth, dict) or client != (oauth["client_id"], oauth["client_secret"]):
             raise VendorError(401, "Invalid client: client credentials are invalid")
-        data.kill_tokens(self.slug, token.account, "refresh")
+        if grant == "authorization_code" and consent.redeem(data, self.slug, form, now) is None:
+            raise VendorError(400, f"Invalid grant: {grant} is invalid")
+        data.kill_tokens(self.slug, location, "refresh")
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         lifetime = oauth["expires_in"]
-        data.put_token(self.slug, digest(access), Token(token.account, "access", now + lifetime, live=True))
-        data.put_token(self.slug, digest(refresh), Token(token.account, "refresh", None, live=True))
+        data.put_token(self.slug, digest(access), Token(location, "access", now + lifetime, live=True))
+        data.put_token(self.slug, digest(refresh), Token(location, "refresh", None, live=True))
         document = {
             "access_token": access, "token_type": "Bearer", "expires_in": lifetime, "refresh_token": refresh,
             "scope": "contacts.readonly contacts.write calendars.readonly calendars/events.write",
-            "userType": "Location", "locationId": token.account, "companyId": f"company_{token.account}",
-            "userId": f"user_{token.account}", "isBulkInstallation": False,
+            "userType": "Location", "locationId": location, "companyId": f"company_{location}",
+            "userId": f"user_{location}", "isBulkInstallation": False,
         }  # fmt: skip
-        return Reply(200, document, {"kind": "token", "id": token.account, "op": "update"})
+        return Reply(200, document, {"kind": "token", "id": location, "op": "update"})
 
     def _set_oauth(self, data: Data, account: str, given: object, held: object, now: float) -> dict[str, object]:
         """Take an app's credentials. The same seeds again change nothing: a refresh token that was used stays dead."""
@@ -255,14 +265,14 @@ class GoHighLevel:
         for name in ("client_id", "client_secret", "refresh_token", "access_token"):
             if name in given:
                 kept[name] = digest(reading.text(given[name], f"oauth.{name}"))
-            elif name not in kept and name != "access_token":
+            elif name not in kept and name.startswith("client_"):
                 raise SettingError(f"oauth.{name}", "is missing")
         if "expires_in" in given:
             lifetime = given["expires_in"]
             if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime <= 10_000_000:
                 raise SettingError("oauth.expires_in", "must be a number of seconds above 0")
             kept["expires_in"] = lifetime
-        if kept["refresh_token"] != before.get("refresh_token"):
+        if "refresh_token" in given and kept["refresh_token"] != before.get("refresh_token"):
             self._set_token(data, account, "refresh", given["refresh_token"], None, "oauth.refresh_token")
         if "access_token" in given and kept["access_token"] != before.get("access_token"):
             lifetime = kept["expires_in"]

@@ -50,6 +50,7 @@ class HubSpot:
     limits: Sequence[Limit] = (Limit("burst", 100, 10), Limit("daily", 250_000, 86_400))
     tabs: Sequence[Tab] = TABS
     secret_settings = frozenset({"oauth"})
+    consent_path = "/oauth/authorize"
 
     def __init__(self) -> None:
         search = Search().run
@@ -111,8 +112,10 @@ class HubSpot:
         return [account]
 
     def identify(self, data: Data, request: Request) -> str | None:
-        """The account of the bearer token, or of the refresh token; dead tokens name their account too."""
-        secret = oauth.refresh_token(request) if request.path == oauth.PATH else _bearer(request)
+        """The account of the bearer token, or of the refresh token or code; dead ones name their account too."""
+        if request.path == oauth.PATH:
+            return oauth.account_of(data, request)
+        secret = _bearer(request)
         token = data.token(self.slug, digest(secret)) if secret else None
         return token.account if token else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import uuid
 
+from integrations.sandbox import consent
 from integrations.sandbox import settings as reading
 from integrations.sandbox.journal import digest
 from integrations.sandbox.messages import MalformedError, Request
@@ -23,32 +24,44 @@ OPEN_FORM_FIELDS = frozenset({"grant_type", "client_id", "redirect_uri"})
 
 
 def grant(data: Data, request: Request, now: float) -> Reply:
-    """A new access token; the refresh token stays as it is."""
+    """A new access token; for a code a refresh token too, for a refresh token itself: it stays as it is."""
     form = _form(request)
+    by_code = form.get("grant_type") == "authorization_code"
     given = form.get("refresh_token", "")
-    if form.get("grant_type") != "refresh_token" or not given:
+    if not by_code and (form.get("grant_type") != "refresh_token" or not given):
         return _refused("BAD_GRANT_TYPE", "missing or unknown grant type")
-    token = data.token(SLUG, digest(given))
-    if token is None or token.kind != "refresh" or not token.live:
+    token = None if by_code else data.token(SLUG, digest(given))
+    if not by_code and (token is None or token.kind != "refresh" or not token.live):
         return _refused("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
-    account = data.account(SLUG, token.account)
+    number = token.account if token else consent.account_of(data, SLUG, form.get("code", ""))
+    account = data.account(SLUG, number) if number else None
     app = account.config.get("oauth") if account else None
     client = (digest(form.get("client_id", "")), digest(form.get("client_secret", "")))
-    if not isinstance(app, dict) or client != (app["client_id"], app["client_secret"]):
+    if account is not None and (not isinstance(app, dict) or client != (app["client_id"], app["client_secret"])):
         return _refused("BAD_CLIENT_ID", "missing or invalid client id or secret")
+    if by_code and consent.redeem(data, SLUG, form, now) is None:
+        return _refused("BAD_AUTH_CODE", "missing or unknown auth code")
+    if account is None or not isinstance(app, dict):
+        return _refused("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
+    if by_code:
+        given = secrets.token_urlsafe(32)
+        set_token(data, account.account, "refresh", given, None, "refresh_token")
     access, lifetime = secrets.token_urlsafe(32), app["expires_in"]
-    data.put_token(SLUG, digest(access), Token(token.account, "access", now + lifetime, live=True))
+    data.put_token(SLUG, digest(access), Token(account.account, "access", now + lifetime, live=True))
     document = {
         "access_token": access, "token_type": "bearer", "expires_in": lifetime, "refresh_token": given,
-        "token_use": "access_token", "hub_id": int(token.account),
+        "token_use": "access_token", "hub_id": int(account.account),
         "scopes": ["crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.owners.read"],
     }  # fmt: skip
-    return Reply(200, document, {"kind": "token", "id": token.account, "op": "update"})
+    return Reply(200, document, {"kind": "token", "id": account.account, "op": "update"})
 
 
-def refresh_token(request: Request) -> str:
-    """That of a request for a token."""
-    return _form(request).get("refresh_token", "")
+def account_of(data: Data, request: Request) -> str | None:
+    """Whose code or refresh token a request for a token brings, good or not."""
+    form = _form(request)
+    given = form.get("refresh_token", "")
+    token = data.token(SLUG, digest(given)) if given else None
+    return token.account if token else consent.account_of(data, SLUG, form.get("code", ""))
 
 
 def recorded(request: Request) -> object:
@@ -68,7 +81,7 @@ def set_app(data: Data, account: str, given: object, held: object, now: float) -
     for name in ("client_id", "client_secret", "refresh_token", "access_token"):
         if name in given:
             kept[name] = digest(reading.text(given[name], f"oauth.{name}"))
-        elif name not in kept and name != "access_token":
+        elif name not in kept and name.startswith("client_"):
             raise SettingError(f"oauth.{name}", "is missing")
     if "expires_in" in given:
         kept["expires_in"] = reading.number(given["expires_in"], "oauth.expires_in", 0.001, 10_000_000)
