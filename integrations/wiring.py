@@ -148,7 +148,7 @@ class DatabaseCredentialStore:
 
     def load(self) -> Credentials:
         """Raises Connection.DoesNotExist."""
-        row = Connection.objects.only("secrets", "secrets_version", "token_expires_at").get(pk=self._id)
+        row = Connection.objects.only("secrets", "seal_id", "secrets_version", "token_expires_at").get(pk=self._id)
         return Credentials(row.secrets, row.secrets_version, row.token_expires_at)
 
     @contextmanager

@@ -39,7 +39,7 @@ from . import banner, connection_health, left_out
 from .agent_users import AgentUserPages, held_words
 from .circuit_pages import CircuitPages
 from .connection_consent import ConnectionConsent
-from .connection_form import SEEN, UNREADABLE, ConnectionForm
+from .connection_form import SEEN, ConnectionForm
 from .connection_trial import ConnectionTrial, account_list, choose_account, offered_accounts, tried
 from .entities import UTC, about
 from .pages import VIA, Deletable, Question, ReasonForm, ask, view_path, who
@@ -221,7 +221,6 @@ class ConnectionAdmin(AgentUserPages, CircuitPages, ConnectionConsent, Connectio
             "sending_notice": banner.of(gate),
             "now": moments.clock(moments.at_ms(now_ms), UTC),
             "counts": [(wording.state(state), n, _operations_url(obj, state)) for state, n in sorted(counts.items())],
-            "unreadable": UNREADABLE,
             "tested": moments.clock(obj.last_verified_at, UTC) if obj.last_verified_at else "",
             "has_accounts": account_list(obj.provider) is not None,
             "signs_in": consent.offered(obj.provider),

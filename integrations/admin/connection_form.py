@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django import forms
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.html import format_html
 
+from integrations.fields import Unreadable
 from integrations.models import Agent, Connection, ConnectionScope, Office
 from integrations.operations.routes import Handover, Reach, RoutingFacts, handover, reach
 from integrations.operations.values import clean_value
@@ -19,22 +19,21 @@ from integrations.providers.base import ConfigField, Manifest
 from .choosing import one_of
 from .plain_forms import field_of, plain_field, shown
 
-UNREADABLE = "The stored secrets cannot be decrypted: check FERNET_KEYS, or give them again."
 SHOWN_CHARACTERS, LONG_ENOUGH = 4, 12
 LIMIT = "limit_"
 SEEN = 120
 """Characters of what was shown before a change is saved."""
 
 
-def hints(connection: Connection | None) -> tuple[dict[str, str], bool]:
-    """What may be shown of each stored secret, and whether they can be read at all."""
+def hints(connection: Connection | None) -> tuple[dict[str, str], str]:
+    """What may be shown of each stored secret; why they cannot be read at all, or nothing."""
     if connection is None:
-        return {}, True
+        return {}, ""
     try:
         stored = connection.secrets or {}
-    except InvalidToken:
-        return {}, False
-    return {name: _hint(str(value)) for name, value in stored.items() if value}, True
+    except Unreadable as error:
+        return {}, str(error)
+    return {name: _hint(str(value)) for name, value in stored.items() if value}, ""
 
 
 def _hint(secret: str) -> str:
@@ -62,7 +61,7 @@ class ConnectionForm(forms.Form):
 
     def __init__(self, manifest: Manifest, connection: Connection | None, data: Any = None) -> None:
         self.manifest, self.connection = manifest, connection
-        self.hints, self.readable = hints(connection)
+        self.hints, self.unreadable = hints(connection)
         super().__init__(data, initial=_initial(connection))
         for field in manifest.fields:
             self.fields[field.name] = self._secret(field) if field.secret else _config(field)

@@ -8,7 +8,7 @@ import django_filters
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import Connection, ConnectionScope, ConnectionState
 from integrations.operations import wording
 from integrations.operations.moments import at_ms
@@ -74,7 +74,7 @@ class ConnectionStory(ConnectionShown):
         """The names of the secrets there are."""
         try:
             return sorted(name for name, value in connection.secrets.items() if value)
-        except InvalidToken:
+        except Unreadable:
             return None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import httpx
 
 from integrations import wiring
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.gate import GateAway
 from integrations.gateway import Link
 from integrations.models import Attempt, Connection, ExternalRef
@@ -95,9 +95,12 @@ def _open(engine: Engine, connection_id: int) -> tuple[Connection, Link] | None:
     """The connection and the way to its provider; None when it cannot be used: then a person is asked."""
     try:
         connection = Connection.objects.filter(pk=connection_id).first()
-        return None if connection is None else (connection, engine.link(connection))
-    except InvalidToken:
-        why = "The stored credentials cannot be decrypted: check FERNET_KEYS, or give them again."
+        if connection is None:
+            return None
+        _ = connection.secrets  # read before anything is claimed: they may be unreadable
+        return connection, engine.link(connection)
+    except Unreadable as error:
+        why = str(error)
     except (LookupError, ValueError) as error:
         # An unknown provider, a limit that does not exist: configuration that only a person can mend.
         why = f"This connection cannot be used: {error}"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from integrations import wiring
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import Connection, ConnectionState, GateMode
 from integrations.providers.auth import renew_at
 from integrations.providers.errors import AuthError, ProviderError
@@ -46,9 +46,9 @@ def _renew(connection: Connection) -> bool:
     except AuthError as error:
         logger.warning("connection %s must sign in again: %s", connection.pk, error)
         ask_to_sign_in(connection.pk, str(error), credentials_version=connection.secrets_version)
-    except InvalidToken:
+    except Unreadable as error:
         logger.warning("the credentials of connection %s cannot be decrypted", connection.pk)
-        ask_to_sign_in(connection.pk, "The stored credentials cannot be decrypted: check FERNET_KEYS.")
+        ask_to_sign_in(connection.pk, str(error))
     except (ProviderError, TransportRefusal, httpx.TransportError) as error:
         logger.info("the token of connection %s is renewed later: %s", connection.pk, error)
     return False

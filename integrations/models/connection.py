@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from integrations.fields import EncryptedJSONField
 
-from .base import Record
+from .base import Record, SealedRecord
 from .people import Agent, Office
 
 
@@ -27,7 +27,7 @@ class ConnectionState(models.TextChoices):
     DISABLED = "disabled"
 
 
-class Connection(Record):
+class Connection(SealedRecord):
     """No `choices` on the provider: adding one needs no migration.
 
     `breaker` is the gate's circuit as last stored, `circuit_mode` what a person put in its place (mode, until, since,

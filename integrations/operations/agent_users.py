@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from integrations import wiring
 from integrations.engine.trying import scrub
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import Agent, AgentUser, Connection, ConnectionScope, ConnectionState, Tour
 from integrations.providers.base import ProviderUser
 from integrations.providers.errors import AuthError, ProviderError
@@ -53,7 +53,7 @@ def read_users(connection: Connection) -> list[ProviderUser]:
     except ProviderError as error:
         advice = error.advice if isinstance(error, AuthError) else AGAIN
         raise NotPossible(f"{_unread(connection, error.message)} {advice}") from None
-    except InvalidToken:
+    except Unreadable:
         raise NotPossible(_unread(connection, "the stored credentials cannot be decrypted")) from None
     except (LookupError, ValueError) as error:
         raise NotPossible(_unread(connection, str(error))) from None
@@ -63,7 +63,7 @@ def read_users(connection: Connection) -> list[ProviderUser]:
 
 def _unread(connection: Connection, why: str) -> str:
     # Credentials that cannot be read were not sent, so nothing of them can have been echoed.
-    with suppress(InvalidToken):
+    with suppress(Unreadable):
         why = scrub(why, connection.secrets or {})
     return f"The CRM’s users could not be read: {why.rstrip('.')}."
 

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import Agent, Connection, ConnectionScope, ConnectionState, Office, Operation
 from integrations.providers import registry
 from integrations.providers.base import ConfigField, Manifest
@@ -239,10 +239,10 @@ def _first_state(paused: str, unsigned: str) -> ConnectionState:
 
 
 def _readable(connection: Connection) -> dict[str, str]:
-    """The stored secrets; none when the keys they were written with are gone, so that new ones can be given."""
+    """The stored secrets; none when they cannot be decrypted any more, so that new ones can be given."""
     try:
         stored: dict[str, str] = connection.secrets
-    except InvalidToken:
+    except Unreadable:
         return {}
     return stored
 

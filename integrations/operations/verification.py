@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from integrations import conf, wiring
 from integrations.engine.trying import scrub
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import Connection
 from integrations.providers import registry
 from integrations.providers.accounts import ProviderAccount
@@ -62,7 +62,7 @@ def try_out(
     try:
         with wiring.trial(provider, checked.config, checked.account_key, store, limits=limits) as link:
             link.verify(within_s=WITHIN_S)
-    except (ProviderError, InvalidToken, LookupError, ValueError) as error:
+    except (ProviderError, Unreadable, LookupError, ValueError) as error:
         name, text = _told(manifest, error, typed.secrets)
         return Tried(text, name, renewed=typed.secrets if typed.renewed else {})
     return Tried(verified_at=timezone.now(), renewed=typed.secrets if typed.renewed else {})
@@ -73,7 +73,7 @@ def verify_now(connection_id: int, who: Who) -> None:
     connection = Connection.objects.defer("secrets").get(pk=connection_id)
     try:
         wiring.link(connection).verify(within_s=WITHIN_S)
-    except (ProviderError, InvalidToken, LookupError, ValueError) as error:
+    except (ProviderError, Unreadable, LookupError, ValueError) as error:
         raise NotPossible(_told_of(connection, error)) from None
     note_verified(connection_id, timezone.now())
     audit.record("connection.verify", connection, actor=who.actor, via=who.via, reason=who.reason)
@@ -89,7 +89,7 @@ def accounts(connection: Connection) -> Sequence[ProviderAccount]:
     try:
         link = wiring.link(connection)
         return link.accounts(_accounts_url(link.manifest), within_s=WITHIN_S)
-    except (ProviderError, InvalidToken, LookupError, ValueError) as error:
+    except (ProviderError, Unreadable, LookupError, ValueError) as error:
         raise NotPossible(_told_of(connection, error)) from None
 
 
@@ -115,22 +115,22 @@ def _accounts_url(manifest: Manifest) -> str:
 def _merged(connection: Connection | None, given: Mapping[str, str], forget: Sequence[str]) -> dict[str, str]:
     stored: Mapping[str, str] = {}
     if connection is not None:
-        with suppress(InvalidToken):
+        with suppress(Unreadable):
             stored = connection.secrets or {}
     return {name: value for name, value in {**stored, **given}.items() if name not in forget or name in given}
 
 
 def _told_of(connection: Connection, error: Exception) -> str:
     secrets: Mapping[str, str] = {}
-    with suppress(InvalidToken):
+    with suppress(Unreadable):
         secrets = connection.secrets or {}
     return _told(registry.manifest(connection.provider), error, secrets)[1]
 
 
 def _told(manifest: Manifest, error: Exception, secrets: Mapping[str, str]) -> tuple[str, str]:
     """(field to correct, sentence)."""
-    if isinstance(error, InvalidToken):
-        return "", "The stored credentials cannot be decrypted: check FERNET_KEYS, or give them again."
+    if isinstance(error, Unreadable):
+        return "", str(error)
     if not isinstance(error, ProviderError):
         return "", f"{manifest.label} could not be asked: {scrub(str(error), secrets)}."
     words = scrub(error.message, secrets).rstrip(".")

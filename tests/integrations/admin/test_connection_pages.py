@@ -202,7 +202,7 @@ def test_another_start_shows_the_count_before_it_is_saved(staff: Client, tour: T
 
 def test_secrets_that_cannot_be_decrypted_are_said(staff: Client, crm_row: Connection) -> None:
     break_secrets(crm_row)
-    assert "The stored secrets cannot be decrypted: check FERNET_KEYS, or give them again." in page(
+    assert "The stored credentials cannot be decrypted: check FERNET_KEYS, or give them again." in page(
         staff, "connection_change", crm_row.pk
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from integrations.fields import InvalidToken
+from integrations.fields import Unreadable
 from integrations.models import AuditEvent, Connection, IdempotentRequest, Operation, Tour
 from tests.factories import ConnectionFactory, OfficeFactory, OperationFactory
 from tests.integrations.api.asking import Asking, fields
@@ -179,7 +179,7 @@ def test_secrets_that_cannot_be_read_break_nothing(
 
 
 def _unreadable(*_args: Any) -> None:
-    raise InvalidToken
+    raise Unreadable
 
 
 @pytest.mark.parametrize("query", ["secrets=x", "secrets__contains=pit", "config__location_id=x", "account_key=x"])
