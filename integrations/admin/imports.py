@@ -146,7 +146,7 @@ def _operations_url(run: ImportRun) -> str:
 
 
 def _progress(run: ImportRun) -> dict[str, Any]:
-    """How far an open run is; `refresh`: the page loads itself again after so many seconds."""
+    """How far an open run is; `refresh`: the page shows it anew after so many seconds."""
     if run.state not in _OPEN:
         return {}
     waits = run.state == ImportRun.State.UNDOING or uploads.of_run(run.pk) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any, ClassVar
 
@@ -174,7 +175,7 @@ class Operation(Record):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.entity_type} {self.entity_id} v{self.version}"
+        return f"Operation {self.pk}: {re.sub('[._]', ' ', self.kind)}"
 
 
 class OperationDependency(models.Model):

@@ -27,7 +27,7 @@ def take_all(folder: Path, words: list[str]) -> None:
         Stack(Path(made) / "data", REANNA_SIGN_IN_ATTEMPTS="3") as stack,
     ):
         camera = Camera(browser, stack, folder, words)
-        camera.take([("nothing-yet", "/admin/"), *_lists("nothing-yet-")])
+        camera.take([("nothing-yet", "/admin/"), *lists("nothing-yet-")])
         troubled(stack)
         stack.manage("import_tours", str(tours_file(Path(made) / "tours.csv", {})))
         stack.manage("import_feedback", str(feedback_file(Path(made) / "answers.csv", {})))
@@ -45,9 +45,10 @@ def take_all(folder: Path, words: list[str]) -> None:
         camera.strangers()
 
 
-def _lists(prefix: str) -> list[tuple[str, str]]:
-    lists = ("tour", "contact", "feedback", "agent", "office", "operation", "importrun", "auditevent", "apitoken")
-    return [(f"{prefix}{name}", f"/admin/integrations/{name}/") for name in lists]
+def lists(prefix: str) -> list[tuple[str, str]]:
+    """(a short name, address) of each list."""
+    names = ("tour", "contact", "feedback", "agent", "office", "operation", "importrun", "auditevent", "apitoken")
+    return [(f"{prefix}{name}", f"/admin/integrations/{name}/") for name in names]
 
 
 class Camera:
@@ -69,6 +70,7 @@ class Camera:
                     self.shoot(page, name, width, scheme)
 
     def shoot(self, page: Page, name: str, width: int, scheme: str) -> None:
+        page.wait_for_load_state("networkidle")
         page.wait_for_timeout(150)
         page.screenshot(path=self.folder / f"{name}.{width}.{scheme}.png", full_page=True)
         wide = page.evaluate("document.documentElement.scrollWidth")
