@@ -15,14 +15,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils.crypto import salted_hmac
 
 from integrations import conf, gateway, reach
 from integrations.gate import MODES, BreakerState, Gate, Scope, Seed, connect
 from integrations.models import Attempt, Connection, LookupCursor, LookupEntry
+from integrations.models.clock import db_now
 from integrations.providers import registry
-from integrations.providers.auth import Credentials, CredentialStore
+from integrations.providers.auth import BUSY_RETRY_S, Credentials, CredentialStore
 from integrations.providers.sign_in import OAuthSignIn
 from integrations.trickle import FallbackGate
 
@@ -129,6 +130,17 @@ class TrialStore:
         """Nobody else has them."""
         yield True
 
+    def refresh_wait(self) -> float:
+        """Never asked for: the lease is always free."""
+        return BUSY_RETRY_S
+
+    def refresh_begins(self, version: int) -> bool:
+        """Nothing to put on record: if this process dies, what was typed dies with it."""
+        return False
+
+    def refresh_failed(self, rest_s: float) -> None:
+        """The person who waits for the answer decides when to try again."""
+
     def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
         """Keeps them here."""
         self.secrets, self.renewed = dict(secrets), True
@@ -155,9 +167,10 @@ class DatabaseCredentialStore:
     def refresh_lease(self) -> Iterator[bool]:
         """See `CredentialStore`."""
         owner = uuid.uuid4().hex
-        now_ms = _now_ms()
+        now_ms = db_now()
         until_ms = now_ms + int((conf.current().total_deadline_s + 10) * 1000)
-        free = Connection.objects.filter(pk=self._id, refresh_until_ms__lte=now_ms)
+        rested = ~Q(refresh_version=F("secrets_version")) | Q(refresh_rest_ms__lte=now_ms)
+        free = Connection.objects.filter(rested, pk=self._id, refresh_until_ms__lte=now_ms)
         mine = free.update(refresh_owner=owner, refresh_until_ms=until_ms) == 1
         try:
             yield mine
@@ -165,6 +178,22 @@ class DatabaseCredentialStore:
             if mine:
                 held = Connection.objects.filter(pk=self._id, refresh_owner=owner)
                 held.update(refresh_owner="", refresh_until_ms=0)
+
+    def refresh_wait(self) -> float:
+        """See `CredentialStore`."""
+        rests = Connection.objects.filter(pk=self._id, refresh_version=F("secrets_version"))
+        until_ms = rests.values_list("refresh_rest_ms", flat=True).first() or 0
+        return max(BUSY_RETRY_S, (until_ms - db_now()) / 1000)
+
+    def refresh_begins(self, version: int) -> bool:
+        """See `CredentialStore`."""
+        rows = Connection.objects.filter(pk=self._id, secrets_version=version)
+        return rows.exclude(refresh_version=version).update(refresh_version=version, refresh_rest_ms=0) == 0
+
+    def refresh_failed(self, rest_s: float) -> None:
+        """See `CredentialStore`."""
+        same = Connection.objects.filter(pk=self._id, refresh_version=F("secrets_version"))
+        same.update(refresh_rest_ms=db_now() + int(rest_s * 1000))
 
     def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
         """See `CredentialStore`."""

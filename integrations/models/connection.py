@@ -33,7 +33,8 @@ class Connection(SealedRecord):
     `breaker` is the gate's circuit as last stored, `circuit_mode` what a person put in its place (mode, until, since,
     by, reason). `hold_*` is what the gate last said about the whole connection (circuit open, day used up, Redis away);
     claims skip a held connection, rows are not touched. `refresh_*` is the lease under which one process renews a
-    token.
+    token: whose, until when, the version of the secrets whose refresh token was last used (the intent, on record before
+    a byte leaves), and until when nobody tries again after it failed.
     """
 
     provider = models.CharField(max_length=32)
@@ -65,6 +66,8 @@ class Connection(SealedRecord):
     not_before_ms = models.BigIntegerField(default=0, editable=False)
     refresh_owner = models.CharField(max_length=80, blank=True, editable=False)
     refresh_until_ms = models.BigIntegerField(default=0, editable=False)
+    refresh_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    refresh_rest_ms = models.BigIntegerField(default=0, db_default=0, editable=False)
     last_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

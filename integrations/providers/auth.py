@@ -23,11 +23,14 @@ from jwt.algorithms import HMACAlgorithm
 
 from integrations import failpoints
 
-from .errors import CREDENTIALS_EXTENSION, AuthError, RefreshBusy
+from .errors import CREDENTIALS_EXTENSION, AuthError, RateLimited, RefreshBusy
 from .sign_in import BasicSignIn, JwtSignIn, OAuthSignIn, SignIn
 from .token_call import Grant, TokenCall
 
 BUSY_RETRY_S = 1.0
+REST_S = 30.0
+"""So long nobody tries to renew again after it failed."""
+INTERRUPTED = "a renewal was interrupted after it was asked for, and its answer is lost with the refresh token"
 EARLY = timedelta(seconds=30)
 MINTED_MARGIN = timedelta(seconds=120)
 
@@ -48,6 +51,21 @@ class CredentialStore(Protocol):
 
     def refresh_lease(self) -> AbstractContextManager[bool]:
         """The sole right to renew, for the length of the block. False: another holds it."""
+        ...
+
+    def refresh_wait(self) -> float:
+        """Seconds until one who did not get the lease may ask for it again."""
+        ...
+
+    def refresh_begins(self, version: int) -> bool:
+        """Puts on record, before a byte leaves, that the refresh token of this version is being used.
+
+        True: it was used before, and nobody ever stored what came of it.
+        """
+        ...
+
+    def refresh_failed(self, rest_s: float) -> None:
+        """Nobody gets the lease for so long, unless the credentials are replaced."""
         ...
 
     def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
@@ -124,6 +142,7 @@ class OAuth2(httpx.Auth):
         self._provider = provider
         self._store = store
         self._call = TokenCall(provider, http, endpoint, client_id, base_url=base_url, now=now)
+        self._rotates = endpoint.rotates
         self._now = now
         self._held: Credentials | None = None
 
@@ -145,7 +164,8 @@ class OAuth2(httpx.Auth):
             credentials = self._store.load()
             if _access(credentials) in ("", stale):
                 if not mine:
-                    raise RefreshBusy(self._provider, "the access token is being renewed", retry_after_s=BUSY_RETRY_S)
+                    wait = self._store.refresh_wait()
+                    raise RefreshBusy(self._provider, "the access token is being renewed", retry_after_s=wait)
                 credentials = self._renewed(credentials)
         self._held = credentials
         return _sendable(self._provider, _access(credentials))
@@ -163,14 +183,22 @@ class OAuth2(httpx.Auth):
 
     def _renewed(self, old: Credentials) -> Credentials:
         """Ask for a new pair and store it."""
+        unheard = self._store.refresh_begins(old.version)
         try:
             grant = self._ask(old)
-        except AuthError:
+        except AuthError as error:
             # Another may have renewed with this refresh token, or a person given new ones, while we were refused.
             stored = self._store.load()
-            if stored.version == old.version or not _access(stored):
-                raise
-            return stored
+            if stored.version != old.version and _access(stored):
+                return stored
+            if unheard and self._rotates:
+                raise AuthError(
+                    self._provider, f"{INTERRUPTED}; {error.message}", error.status, credentials_version=old.version
+                ) from None
+            raise
+        except (RefreshBusy, RateLimited) as error:
+            self._store.refresh_failed(max(REST_S, error.retry_after_s or 0.0))
+            raise
         failpoints.reach("in_token_refresh")
         # Without a new refresh token the old one stays good (RFC 6749 §6).
         refresh = grant.refresh_token or old.secrets.get("refresh_token", "")

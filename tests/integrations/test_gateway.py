@@ -49,6 +49,15 @@ class Store:
     def refresh_lease(self) -> Any:
         raise NotImplementedError
 
+    def refresh_wait(self) -> float:
+        raise NotImplementedError
+
+    def refresh_begins(self, version: int) -> bool:
+        raise NotImplementedError
+
+    def refresh_failed(self, rest_s: float) -> None:
+        raise NotImplementedError
+
     def save(self, *_: object, **__: object) -> bool:
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from integrations.engine.clock import db_now
 from integrations.engine.tokens import refresh_due
 from integrations.models import Connection, ConnectionState
 from tests.crm import Crm
@@ -78,6 +79,11 @@ def test_a_lost_answer_is_tried_again_the_next_time(oauth: Crm) -> None:
     oauth.sandbox.faults("drop_before_effect", match={"path": "/oauth/token"})
     assert renew() == 0
     assert Connection.objects.get().state == ConnectionState.ACTIVE
+    # For 30 s nobody tries again.
+    assert (renew(), len(token_requests(oauth))) == (0, 1)
+    left_ms = Connection.objects.get().refresh_rest_ms - db_now()
+    assert 25_000 < left_ms <= 30_000
+    change(refresh_rest_ms=db_now())
     assert renew() == 1
 
 

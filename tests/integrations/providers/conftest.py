@@ -13,7 +13,7 @@ import pytest
 
 from integrations import gateway
 from integrations.gate import Gate, Scope, Seed, connect
-from integrations.providers.auth import Credentials
+from integrations.providers.auth import BUSY_RETRY_S, Credentials
 from tests.redis_server import RedisServer
 from tests.sandbox_server import ACCOUNT, CALENDAR, TOKEN, SandboxServer
 
@@ -40,6 +40,8 @@ class MemoryStore:
     lease: threading.Lock = field(default_factory=threading.Lock)
     saved: list[Mapping[str, str]] = field(default_factory=list)
     on_save: Callable[[], None] = lambda: None
+    began: int = 0
+    rests: list[float] = field(default_factory=list)
 
     def load(self) -> Credentials:
         return self.credentials
@@ -52,6 +54,16 @@ class MemoryStore:
         finally:
             if mine:
                 self.lease.release()
+
+    def refresh_wait(self) -> float:
+        return BUSY_RETRY_S
+
+    def refresh_begins(self, version: int) -> bool:
+        unheard, self.began = self.began == version, version
+        return unheard
+
+    def refresh_failed(self, rest_s: float) -> None:
+        self.rests.append(rest_s)
 
     def save(self, secrets: Mapping[str, str], expires_at: datetime | None, *, version: int) -> bool:
         self.on_save()
