@@ -76,6 +76,15 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Webhooks in",
+                "separator": True,
+                "items": [
+                    _page("Deliveries", "inbox", "delivery"),
+                    _page("Sources", "webhook", "webhooksource"),
+                    _page("Refused", "block", "refusedrequest"),
+                ],
+            },
+            {
                 "title": "Records",
                 "separator": True,
                 "items": [

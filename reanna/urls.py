@@ -10,5 +10,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("healthz", healthz),
     path("admin/", admin.site.urls),
+    path("hooks/", include("integrations.hooks.urls")),
     path("api/", include("reanna.api", namespace="api")),
 ]

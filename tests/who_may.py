@@ -60,11 +60,14 @@ RECORDS = {
     "integrations_auditevent": Records(VIEWER, NOBODY, NOBODY, NOBODY),
     "integrations_connection": Records(VIEWER, MANAGER, MANAGER, MANAGER),
     "integrations_contact": Records(VIEWER, OPERATOR, OPERATOR, MANAGER),
+    "integrations_delivery": Records(VIEWER, NOBODY, NOBODY, NOBODY),
     "integrations_feedback": Records(VIEWER, OPERATOR, OPERATOR, NOBODY),
     "integrations_importrun": Records(VIEWER, NOBODY, NOBODY, NOBODY),
     "integrations_office": Records(VIEWER, MANAGER, MANAGER, MANAGER),
     "integrations_operation": Records(VIEWER, NOBODY, NOBODY, NOBODY),
+    "integrations_refusedrequest": Records(VIEWER, NOBODY, NOBODY, NOBODY),
     "integrations_tour": Records(VIEWER, OPERATOR, NOBODY, MANAGER),  # changed on its edit page
+    "integrations_webhooksource": Records(VIEWER, MANAGER, MANAGER, NOBODY),
     **dict.fromkeys(
         (
             "auth_user",

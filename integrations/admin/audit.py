@@ -25,6 +25,8 @@ _OBJECT_TYPES = {
     "operation": "Operation",
     "tour": "Tour",
     "tourstop": "Stop",
+    "delivery": "Webhook",
+    "webhooksource": "Webhook source",
 }
 
 

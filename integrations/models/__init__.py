@@ -5,6 +5,7 @@ from .audit import AuditEvent
 from .bulk import BulkItem, BulkRun
 from .connection import AgentUser, Connection, ConnectionHold, ConnectionScope, ConnectionState, LeftOut
 from .consent import ConsentRequest
+from .hooks import Delivery, RefusedRequest, WebhookSource
 from .imports import ImportItem, ImportRun, PlannedUndo
 from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
@@ -59,6 +60,7 @@ __all__ = [
     "ConnectionState",
     "ConsentRequest",
     "Contact",
+    "Delivery",
     "ExternalRef",
     "Feedback",
     "FeedbackChannel",
@@ -78,6 +80,7 @@ __all__ = [
     "Outcome",
     "PlannedUndo",
     "PriceOpinion",
+    "RefusedRequest",
     "RequestType",
     "SecondShowing",
     "ShowingMethod",
@@ -86,5 +89,6 @@ __all__ = [
     "TourStatus",
     "TourStop",
     "TrickleScope",
+    "WebhookSource",
     "WorkerProcess",
 ]

@@ -34,8 +34,9 @@ A merge of two buyers changes both and whose their tours are: it needs the right
 """
 
 _VIEWED = (
-    "agent", "agentuser", "attempt", "auditevent", "connection", "contact", "externalref", "feedback", "importitem",
-    "importrun", "leftout", "office", "operation", "operationdependency", "tour", "tourstop",
+    "agent", "agentuser", "attempt", "auditevent", "connection", "contact", "delivery", "externalref", "feedback",
+    "importitem", "importrun", "leftout", "office", "operation", "operationdependency", "refusedrequest", "tour",
+    "tourstop", "webhooksource",
 )  # fmt: skip
 _VIEWER = tuple(f"view_{name}" for name in _VIEWED)
 _OPERATOR = (
@@ -47,12 +48,13 @@ _OPERATOR = (
     ),
     "delete_leftout",
     "change_operation",
+    "change_delivery",
 )
 _MANAGER = (
     *_OPERATOR,
     *(
         f"{verb}_{name}"
-        for name in ("connection", "agent", "office", "agentuser", "importrun")
+        for name in ("connection", "agent", "office", "agentuser", "importrun", "webhooksource")
         for verb in ("add", "change")
     ),
     *(f"delete_{name}" for name in ("tour", "tourstop", "contact", "connection", "agent", "office", "agentuser")),

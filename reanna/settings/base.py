@@ -214,6 +214,10 @@ REANNA_BASE_URLS = {
 }
 REANNA_API_READS_PER_MIN = env.read.int("REANNA_API_READS_PER_MIN", default=600)
 REANNA_API_WRITES_PER_MIN = env.read.int("REANNA_API_WRITES_PER_MIN", default=240)
+# Webhooks in. The public address, where a proxy shows us another; how many proxies of ours stand before us.
+REANNA_PUBLIC_URL = env.read.str("REANNA_PUBLIC_URL", default="")
+REANNA_TRUSTED_PROXIES = env.read.int("REANNA_TRUSTED_PROXIES", default=0)
+REANNA_HOOKS_REQUIRE_TLS = False  # production demands it
 REANNA_SANDBOX_URL = env.read.str("REANNA_SANDBOX_URL", default="")
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "integrations.api.schema.ApiSchema"}

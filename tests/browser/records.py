@@ -29,6 +29,7 @@ from integrations.operations import bulk, left_out
 from integrations.operations.access import create_token
 from integrations.operations.audit import Who
 from tests.factories import FeedbackFactory, OperationDependencyFactory, OperationFactory
+from tests.webhooks import webhook_records
 
 BY = Who("ada", "admin")
 
@@ -58,6 +59,7 @@ def _made() -> dict[str, Any]:
             "integrations_contact": tour.buyer_id,
             "integrations_feedback": answer.pk,
             "integrations_importrun": ImportRun.objects.latest("pk").pk,
+            **webhook_records(),
             "integrations_office": Office.objects.get_or_create(name="Midtown")[0].pk,
             "integrations_operation": operations["retry"],
             "integrations_tour": tour.pk,

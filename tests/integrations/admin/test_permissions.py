@@ -29,6 +29,7 @@ from tests.integrations.admin.conftest import signed_in
 from tests.integrations.admin.importing import preview
 from tests.integrations.api.asking import person, token
 from tests.tour_files import DATA
+from tests.webhooks import webhook_records
 from tests.who_may import Page, Role, page_of
 
 WRITE = re.compile(r'^(?:INSERT INTO|UPDATE|DELETE FROM|REPLACE INTO) "?(?!django_session|axes_)(\w+)', re.IGNORECASE)
@@ -80,6 +81,7 @@ class World:
             "integrations_contact": tour.buyer_id,
             "integrations_feedback": self.left_out.entity_id,
             "integrations_importrun": ImportRunFactory(state=ImportRun.State.DONE).pk,
+            **webhook_records(),
             "integrations_office": Office.objects.create(name="Main").pk,
             "integrations_operation": operation.pk,
             "integrations_tour": tour.pk,

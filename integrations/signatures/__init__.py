@@ -1,0 +1,1 @@
+"""How providers sign what they send us: pure functions over bytes, each proven on the published vectors."""
