@@ -29,7 +29,7 @@ def extend_groups(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('integrations', '0017_bind_secrets'),
+        ('integrations', '0018_token_refresh'),
     ]
 
     operations = [
