@@ -20,6 +20,7 @@ class Settings:
     sweep_s: float
     settle_s: float
     unmapped_s: float
+    probe_s: float
     max_attempts: int
     backoff_base_s: float
     backoff_cap_s: float
@@ -42,6 +43,7 @@ def current() -> Settings:
         sweep_s=django_settings.REANNA_SWEEP_S,
         settle_s=django_settings.REANNA_SETTLE_S,
         unmapped_s=django_settings.REANNA_UNMAPPED_S,
+        probe_s=django_settings.REANNA_PROBE_S,
         max_attempts=django_settings.REANNA_MAX_ATTEMPTS,
         backoff_base_s=django_settings.REANNA_BACKOFF_BASE_S,
         backoff_cap_s=django_settings.REANNA_BACKOFF_CAP_S,

@@ -12,7 +12,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.utils import timezone
 
-from integrations.engine import leases, tokens
+from integrations.engine import leases, probing, tokens
 from integrations.engine.context import process_name
 from integrations.operations import bulk, housekeeping, idempotency, tours
 from integrations.operations.imports import work
@@ -32,6 +32,13 @@ def refresh_tokens() -> None:
     """Renews access tokens that run out soon."""
     if leases.take("refresh_tokens", process_name(), LEASE_MS):
         tokens.refresh_due(timezone.now())
+
+
+@shared_task(name="integrations.probe_connections")
+def probe_connections() -> None:
+    """Asks the CRMs whose turn it is whether the connections' credentials still fit."""
+    if leases.take("probe_connections", process_name(), LEASE_MS):
+        probing.probe_due()
 
 
 @shared_task(name="integrations.complete_tours")

@@ -69,6 +69,7 @@ class Job:
 
 BEAT = (
     Job("refresh-tokens", "integrations.refresh_tokens", 300, "Renews access tokens that run out soon."),
+    Job("probe-connections", "integrations.probe_connections", 60, "Asks CRMs whether credentials still fit."),
     Job("complete-tours", "integrations.complete_tours", 300, "Completes tours two hours after their last live stop."),
     Job("imports", "integrations.work_on_imports", 60, "Goes on with imports that nobody has in hand."),
     Job("bulk", "integrations.work_on_bulk", 30, "Goes on with confirmed changes of many operations."),

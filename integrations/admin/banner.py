@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db.models import CharField, Value
 from django.urls import reverse
 
-from integrations.models import GateMode
+from integrations.models import Connection, ConnectionState, GateMode
 from integrations.models.clock import db_now
 from integrations.operations import moments
 
@@ -25,8 +27,10 @@ class Banner:
     todo: str
     detail: str = ""
     go_url: str = ""
+    links: Sequence[tuple[str, str]] = ()
 
 
+NAMED = 3
 _WAITS = "Nothing is lost: what is saved meanwhile waits as operations."
 _BRING_BACK = (
     "Bring Redis back: “manage.py status” names its process, and under “manage.py up” it is started again by itself. "
@@ -59,8 +63,37 @@ _WORDS = {
 
 
 def load() -> Banner | None:
-    """One query; None when all is well."""
-    return of(GateMode.objects.filter(pk=1).first())
+    """One query; None when all is well. What stops every CRM is told before what stops some."""
+    gate = GateMode.objects.filter(pk=1).values_list("paused_ms", "since_ms", "mode", "detail", _as("gate"))
+    refused = Connection.objects.filter(state=ConnectionState.AUTH_NEEDED).order_by()
+    rows = list(gate.union(refused.values_list("pk", "pk", "state", "label", _as("connection")), all=True))
+    for paused_ms, since_ms, mode, detail, what in rows:
+        if what == "gate":
+            told = of(GateMode(pk=1, paused_ms=paused_ms, since_ms=since_ms, mode=mode, detail=detail))
+            if told is not None:
+                return told
+    return _refused(sorted((label, pk) for pk, _, _, label, what in rows if what == "connection"))
+
+
+def _as(what: str) -> Value:
+    return Value(what, output_field=CharField())
+
+
+def _refused(connections: Sequence[tuple[str, int]]) -> Banner | None:
+    """One for all connections that somebody has to sign in again."""
+    if not connections:
+        return None
+    names = ", ".join(f"“{label}”" for label, _ in connections[:NAMED])
+    more = f" and {len(connections) - NAMED} more" if len(connections) > NAMED else ""
+    return Banner(
+        f"Sign-in needed: {names}{more}",
+        "",
+        f"Nothing to {'it' if len(connections) == 1 else 'them'}; every other CRM is sent to. {_WAITS}",
+        "Sign in again, or give new credentials, on the connection’s page. Then what waited is sent by itself.",
+        links=[
+            (label, reverse("admin:integrations_connection_change", args=[pk])) for label, pk in connections[:NAMED]
+        ],
+    )
 
 
 def of(row: GateMode | None) -> Banner | None:

@@ -68,6 +68,7 @@ class Connection(SealedRecord):
     refresh_until_ms = models.BigIntegerField(default=0, editable=False)
     refresh_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     refresh_rest_ms = models.BigIntegerField(default=0, db_default=0, editable=False)
+    probe_due_ms = models.BigIntegerField(default=0, db_default=0, editable=False)
     last_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
