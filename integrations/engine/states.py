@@ -97,9 +97,12 @@ def recover(row: Row, now_ms: int, *, settled_at_ms: int) -> Row:
     """A lease that ran out.
 
     Nothing sent: back to pending, attempt refunded. Sent: unknown, not before `settled_at_ms`. It keeps its place in
-    the queue: what became due meanwhile does not go first. A strike is given when the holder surely was at work on
-    this row, or once when that cannot be told (a first loss in a batch); the third strike ends it as poison unless
-    something may have been sent, which only a person or a look-up can end.
+    the queue (also what was sent, once that is past: by law a lease outlasts it, but for a CRM that settles slowly):
+    what became due meanwhile, or waits since long, does not go first.
+
+    A strike is given when the holder surely was at work on this row, or once when that cannot be told (a first loss in
+    a batch); the third strike ends it as poison unless something may have been sent, which only a person or a look-up
+    can end.
     """
     if row.state != "leased" or row.lease_until_ms is None or row.lease_until_ms > now_ms:
         raise IllegalMove("the lease still runs")
@@ -110,7 +113,8 @@ def recover(row: Row, now_ms: int, *, settled_at_ms: int) -> Row:
         state = "needs_person" if row.in_doubt else "dead"
         return replace(base, state=state, reason="poison")
     if row.in_doubt:
-        return replace(base, state="unknown", reason="worker_lost", due_ms=max(row.due_ms, settled_at_ms))
+        due_ms = row.due_ms if settled_at_ms <= now_ms else settled_at_ms
+        return replace(base, state="unknown", reason="worker_lost", due_ms=due_ms)
     return replace(base, state="pending", reason="", attempts=row.attempts - 1)
 
 
