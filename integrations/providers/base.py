@@ -373,7 +373,7 @@ class Manifest:
     ProviderError (None: it cannot be asked). `verify`: one read that only passes with the right credentials and
     account; raises ProviderError. `accounts`: lists accounts. `record_urls`: by resource, the vendor's page of a record
     for people; `{id}` and names of config fields are put in. `counted_in`: the names of the limits that a request takes
-    from, by method and path; all limits then last a minute at most (None: every request takes from all).
+    from, by method and path; from one of more than a minute every request does (None: from all).
     """
 
     slug: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from integrations.gate import Window
@@ -20,6 +21,15 @@ from .verifying import verify
 def account_key(config: Mapping[str, str]) -> str:
     """Limits are per app and account."""
     return config["portal_id"].strip()
+
+
+EVERY, SEARCH = (Window("burst", 100, 10), Window("daily", 250_000, 86_400)), Window("search", 5, 1)
+_SEARCH = re.compile(r"/search/?\Z")
+
+
+def counted_in(method: str, path: str) -> tuple[str, ...]:
+    """The limits that a request takes from: a search has one more."""
+    return tuple(window.name for window in (*EVERY, SEARCH) if window is not SEARCH or _SEARCH.search(path))
 
 
 # https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/working-with-oauth
@@ -41,11 +51,11 @@ MANIFEST = Manifest(
     label="HubSpot",
     # v1 of the token endpoint ends on 16 February 2027; v3 takes the same form.
     sign_in=OAuthSignIn("/oauth/v3/token", rotates=False, consent=CONSENT),
-    # Those of the smallest plans; larger ones are a connection's own figures. The search's 5 a second are not a window
-    # here: a 429 for them says so and is waited for.
-    limits=(Window("burst", 100, 10), Window("daily", 250_000, 86_400)),
+    # Those of the smallest plans.
+    limits=(*EVERY, SEARCH),
     limits_source="https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines",
     limit_headers="hubspot",
+    counted_in=counted_in,
     fields=(
         ConfigField("portal_id", "Account ID", "The number beside the account's name (Hub ID)."),
         ConfigField(
