@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.db import connection
 
-from tests.chaos.points import sample, table
+from tests.chaos.points import sample, shard, table
 from tests.reanna.running import ROOT, clean_environ
 
 CELLS, SEED = 16, 7
@@ -36,3 +37,12 @@ def test_the_table_has_every_kind_point_and_action() -> None:
     cells = table()
     assert len(cells) == len(set(cells)) == 8 * 10 * 3 + 9 * 9 * 3
     assert {cell.point for cell in sample(cells, 30, SEED)} == {cell.point for cell in cells}
+
+
+def test_the_parts_of_the_table_are_the_table() -> None:
+    cells = table()
+    parts = [shard(cells, f"{part}/4") for part in (1, 2, 3, 4)]
+    assert sorted(map(str, cells)) == sorted(str(cell) for part in parts for cell in part)
+    for wrong in ("0/4", "5/4"):
+        with pytest.raises(ValueError, match="the parts are 1/4 to 4/4"):
+            shard(cells, wrong)

@@ -1,4 +1,4 @@
-"""What one worker is told stops all of them: a 429 until its not-before, a limit that staff lowered."""
+"""What one is told stops all: a 429 until its not-before, a limit that staff lowered, a circuit forced open."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from integrations import wiring
 from integrations.engine import outbound, process
 from integrations.gate import Permit, Refusal, Scope
 from integrations.models import Connection, Operation
+from integrations.operations import circuits
+from integrations.operations.audit import Who
 from integrations.trickle import FallbackGate
 from tests.crm import Crm, make_rollout_connection, make_tour
 
@@ -93,3 +95,34 @@ def test_a_limit_that_staff_lower_is_in_force_within_five_seconds(
     assert max(old) < min(new) <= changed[0] + 2.5, "a drain ends after two seconds, the next reads the row"
     assert len(crm.requests()) == len([limit for _, limit in asked if limit == 100]) > 12, "none under the new one"
     assert Connection.objects.get().hold_reason == "rate_limited"
+
+
+def test_what_a_person_does_to_a_circuit_binds_the_next_request_of_every_process(
+    crm: Crm, another_process: FallbackGate, monkeypatch: pytest.MonkeyPatch, tomorrow: datetime
+) -> None:
+    """In the middle of another worker's batch: it sends not one request more, and again as soon as it may."""
+    crm.sync(make_tour(tomorrow, stops=1))
+    mine, who, forced = wiring.gate(), Who("ada", "admin", "their status page says so"), list[int]()
+
+    def by_hand(setting: circuits.Setting) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(wiring, "gate", lambda: mine)
+            circuits.set_circuit(crm.connection.pk, setting, None, who)
+
+    def after_the_first(point: str) -> None:
+        if point == "before_success_commit" and not forced:
+            forced.append(crm.sandbox.last_seq())
+            by_hand("forced_open")
+
+    crm.plan(*[make_tour(tomorrow) for _ in range(4)])
+    worker = process.make_engine()
+    worker.observe = after_the_first
+    with monkeypatch.context() as patch:
+        patch.setattr(wiring, "gate", lambda: another_process)
+        outbound.drain(worker, crm.connection.pk)
+    assert forced == [crm.sandbox.last_seq()], "nothing after it, though three more were in hand"
+    assert Connection.objects.get().hold_reason == "forced_open"
+    assert _worked_by(another_process, crm, monkeypatch) == 0
+    by_hand("disabled")
+    assert _worked_by(another_process, crm, monkeypatch) > 0
+    assert not Operation.objects.filter(kind="contact.link").exclude(state="succeeded").exists()
