@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from integrations.engine import leases, probing, tokens
 from integrations.engine.context import process_name
-from integrations.operations import bulk, housekeeping, idempotency, tours
+from integrations.operations import bulk, housekeeping, idempotency, inbox, tours
 from integrations.operations.imports import work
-from integrations.tasks import BULK_TASK, IMPORTS_TASK
+from integrations.tasks import BULK_TASK, DELIVERIES_TASK, IMPORTS_TASK
 
 LEASE_MS = 120_000
 _stopping = threading.Event()
@@ -66,3 +66,9 @@ def work_on_imports() -> None:
 def work_on_bulk() -> None:
     """Goes on with confirmed plans for many operations; ends early when the worker is stopped."""
     bulk.work_on_all(stopping=_stopping.is_set)
+
+
+@shared_task(name=DELIVERIES_TASK)
+def work_on_deliveries() -> None:
+    """Works on webhooks that are due, whether a bell was heard for them or not."""
+    inbox.work_on_all(stopping=_stopping.is_set)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 QUIET_AFTER_FAILURE_S = 5.0
 IMPORTS_TASK = "integrations.work_on_imports"
 BULK_TASK = "integrations.work_on_bulk"
+DELIVERIES_TASK = "integrations.work_on_deliveries"
 """By name: the tasks stand above this module (`jobs.py`), whoever rings for them below."""
 
 
@@ -67,6 +68,10 @@ class Doorbell:
         """The same for verbs on many operations (`operations/bulk.py`)."""
         return self._send(lambda: current_app.send_task(BULK_TASK, retry=False, expires=60))
 
+    def ring_for_deliveries(self) -> bool:
+        """The same for webhooks that came in (`operations/inbox.py`)."""
+        return self._send(lambda: current_app.send_task(DELIVERIES_TASK, retry=False, expires=60))
+
     def _send(self, send: Callable[[], Any]) -> bool:
         if time.monotonic() < self._quiet_until or not reach.redis.allow():
             self.missed += 1
@@ -108,6 +113,11 @@ def ring_for_imports() -> None:
 def ring_for_bulk() -> None:
     """Rings after commit: a plan for many operations was confirmed."""
     transaction.on_commit(lambda: doorbell.ring_for_bulk() and None)
+
+
+def ring_for_deliveries() -> None:
+    """Rings after commit: a webhook was stored, or is to be worked on again."""
+    transaction.on_commit(lambda: doorbell.ring_for_deliveries() and None)
 
 
 def ring_after_commit(connection_id: int) -> None:

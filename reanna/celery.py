@@ -73,5 +73,6 @@ BEAT = (
     Job("complete-tours", "integrations.complete_tours", 300, "Completes tours two hours after their last live stop."),
     Job("imports", "integrations.work_on_imports", 60, "Goes on with imports that nobody has in hand."),
     Job("bulk", "integrations.work_on_bulk", 30, "Goes on with confirmed changes of many operations."),
+    Job("webhooks", "integrations.work_on_deliveries", 30, "Works on webhooks that no message was heard for."),
     Job("purge", "integrations.purge", 3600, "Deletes what is past its keeping time."),
 )

@@ -137,6 +137,7 @@ PAGES = {
     # What staff do all day
     **dict.fromkeys(
         (
+            "integrations_delivery_replay",
             "integrations_operation_verb",
             "integrations_contact_leave_out",
             "integrations_contact_take_back",

@@ -8,21 +8,22 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from integrations.models import Delivery, RefusedRequest, WebhookSource
-from integrations.operations import moments, webhook_sources
+from integrations.operations import inbox, moments, webhook_sources
 from integrations.operations.audit import Who
 from integrations.operations.webhook_sources import SourceInput
 from integrations.signatures.schemes import SCHEMES
 
 from .entities import UTC
 from .forms_page import FormPage
-from .pages import ReadOnly
+from .pages import Question, ReadOnly, ReasonForm, ask, view_path, who
 from .plain_forms import field_of, plain_field
 
 SHOWN_BYTES = 20_000
@@ -40,6 +41,14 @@ class SourceForm(forms.Form):
         initial=dict,
         help_text="What the scheme leaves open, as JSON; empty: its defaults. The operating guide names them.",
         widget=forms.Textarea(attrs={"rows": 4}),
+    )
+    purpose = forms.ChoiceField(label="What it is for *", choices=WebhookSource.Purpose.choices)
+    mapping = forms.JSONField(
+        label="Which answer is what",
+        required=False,
+        initial=dict,
+        help_text="Of a form of answers, as JSON: the operating guide has an example.",
+        widget=forms.Textarea(attrs={"rows": 10}),
     )
     secret = forms.CharField(
         label="Secret",
@@ -101,14 +110,14 @@ class WebhookSourceAdmin(FormPage):
     def page_form(self, request: HttpRequest, obj: WebhookSource | None, data: Any) -> forms.Form:
         if obj is None:
             return SourceForm(data, {})
-        names = ("label", "scheme", "options", *NUMBERS)
+        names = ("label", "scheme", "purpose", "options", "mapping", *NUMBERS)
         lists = {name: " ".join(getattr(obj, name)) for name in ("content_types", "allowed_ips")}
         paused = obj.state == WebhookSource.State.PAUSED
         return SourceForm(data, {**{name: getattr(obj, name) for name in names}, **lists, "paused": paused})
 
     def page_fieldsets(self, form: forms.Form, obj: WebhookSource | None) -> Any:
         return [
-            (None, {"fields": ["label", "scheme", "options", ("secret", "overlap_h"), "paused"]}),
+            (None, {"fields": ["label", "scheme", "purpose", "options", "mapping", ("secret", "overlap_h"), "paused"]}),
             ("Limits", {"fields": [("max_bytes", "per_minute", "tolerance_s"), "content_types", "allowed_ips"]}),
         ]
 
@@ -124,14 +133,16 @@ class WebhookSourceAdmin(FormPage):
 
     def store(self, form: forms.Form, obj: WebhookSource | None, by: Who) -> WebhookSource:
         typed = form.cleaned_data
-        options = typed["options"] or {}
-        if not isinstance(options, dict):
-            raise ValidationError({"options": ["This must be an object: {…}."]})
+        for name in ("options", "mapping"):
+            if not isinstance(typed[name] or {}, dict):
+                raise ValidationError({name: ["This must be an object: {…}."]})
         numbers = {name: typed[name] for name in (*NUMBERS, "overlap_h") if typed[name] is not None}
         data = SourceInput(
             label=typed["label"].strip(),
             scheme=typed["scheme"],
-            options=options,
+            options=typed["options"] or {},
+            purpose=typed["purpose"],
+            mapping=typed["mapping"] or {},
             secret=typed["secret"],
             content_types=tuple(typed["content_types"].lower().split()),
             allowed_ips=tuple(typed["allowed_ips"].split()),
@@ -159,7 +170,8 @@ class DeliveryAdmin(ReadOnly):
     list_per_page = 50
     fields = (
         "when", "source", "delivery_key", "public_id", "state", "reason", "attempts", "conflict_of", "remote", "kept",
-        "body_sha256", "raw",
+        "body_sha256", "happened", "again",
+        "raw",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
@@ -177,6 +189,51 @@ class DeliveryAdmin(ReadOnly):
     @admin.display(description="headers")
     def kept(self, delivery: Delivery) -> str:
         return "\n".join(f"{name}: {value}" for name, value in delivery.headers.items()) or "—"
+
+    actions = ("replay_many",)
+
+    def get_urls(self) -> list[Any]:
+        return [view_path(self, "replay", self.replay_view, "replay"), *super().get_urls()]
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("integrations.change_delivery"))
+
+    @admin.action(description="Work on them again", permissions=["replay"])
+    def replay_many(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> None:
+        """Those that are shown and ticked."""
+        count = inbox.replay(list(chosen.values_list("pk", flat=True)), who(request), now=timezone.now())
+        self.message_user(request, f"{count} will be worked on again.")
+
+    def replay_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Works on it again: what is done already is not done twice."""
+        delivery = self.found(request, object_id)
+        if delivery is None:
+            return self.gone(request, object_id)
+        if not self.has_replay_permission(request):
+            raise PermissionDenied
+
+        def act(form: forms.Form) -> str:
+            by = who(request, form.cleaned_data["reason"])
+            done = inbox.replay([delivery.pk], by, now=timezone.now())
+            return "It will be worked on again." if done else "It is in hand already, or only kept as a conflict."
+
+        question = Question(
+            title=f"Work on “{delivery}” again?",
+            button="Work on it again",
+            says=("Its signature stands as it was judged when it came. What is done already is not done twice.",),
+            act=act,
+            form=ReasonForm,
+        )
+        return ask(self, request, delivery, question, self.change_url(delivery.pk))
+
+    @admin.display(description="what became of it")
+    def happened(self, delivery: Delivery) -> str:
+        told = (f"{one.kind}: {one.get_state_display()} {one.reason}".strip() for one in delivery.events.all())
+        return "\n".join(told) or "—"
+
+    @admin.display(description="again")
+    def again(self, delivery: Delivery) -> str:
+        return format_html('<a href="{}">Work on it again</a>', "../replay/")
 
     @admin.display(description="body")
     def raw(self, delivery: Delivery) -> str:

@@ -5,7 +5,7 @@ from .audit import AuditEvent
 from .bulk import BulkItem, BulkRun
 from .connection import AgentUser, Connection, ConnectionHold, ConnectionScope, ConnectionState, LeftOut
 from .consent import ConsentRequest
-from .hooks import Delivery, RefusedRequest, WebhookSource
+from .hooks import Delivery, RefusedRequest, WebhookEvent, WebhookSource
 from .imports import ImportItem, ImportRun, PlannedUndo
 from .lease import GateMode, Lease, TrickleScope, WorkerProcess
 from .lookup import LookupCursor, LookupEntry
@@ -89,6 +89,7 @@ __all__ = [
     "TourStatus",
     "TourStop",
     "TrickleScope",
+    "WebhookEvent",
     "WebhookSource",
     "WorkerProcess",
 ]

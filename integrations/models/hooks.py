@@ -27,6 +27,10 @@ class WebhookSource(SealedRecord):
     before a change of secrets still arrives. `tolerance_s`: how far a signed moment may be from now; 0 asks nothing.
     """
 
+    class Purpose(models.TextChoices):
+        STORE = "store", "Keep what comes"
+        FEEDBACK = "feedback", "Answers after a showing (Typeform)"
+
     class State(models.TextChoices):
         ACTIVE = "active"
         PAUSED = "paused"
@@ -34,6 +38,8 @@ class WebhookSource(SealedRecord):
     key = models.CharField(max_length=32, unique=True, default=new_key, editable=False)
     label = models.CharField(max_length=80, unique=True)
     scheme = models.CharField(max_length=32)
+    purpose = models.CharField(max_length=12, choices=Purpose, default=Purpose.STORE)
+    mapping = models.JSONField(default=dict, blank=True)
     options = models.JSONField(default=dict, blank=True)
     secrets = EncryptedJSONField(default=dict, blank=True, editable=False)
     secret_set_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -142,3 +148,27 @@ class RefusedRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.status})"
+
+
+class WebhookEvent(models.Model):
+    """One event of a delivery, settled by itself. A replay goes on with those that are not done."""
+
+    class State(models.TextChoices):
+        DONE = "done"
+        IGNORED = "ignored"
+        WAITING = "waiting", "Waits for a person"
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="events")
+    position = models.PositiveIntegerField()
+    kind = models.CharField("type", max_length=80)
+    occurred_at = models.CharField(max_length=40, blank=True)
+    subject = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=8, choices=State)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["delivery", "position"]
+        constraints = [models.UniqueConstraint(fields=["delivery", "position"], name="hook_event_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"

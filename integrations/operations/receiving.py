@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
 
+from integrations import tasks
 from integrations.models import Delivery, RefusedRequest, WebhookSource
 from integrations.signatures.request import Request, Verdict
 from integrations.signatures.schemes import SCHEMES, body_time, delivery_id, kept_headers
@@ -144,6 +145,7 @@ def _stored(source: WebhookSource, request: Request, remote: str, now: datetime)
         due_ms=_ms(now),
     )
     if _inserted(row):
+        tasks.ring_for_deliveries()
         return Told(202, "taken", str(row.public_id))
     first = Delivery.objects.filter(source=source, delivery_key=key, conflict_of__isnull=True).first()
     if first is not None and first.body_sha256 != digest:

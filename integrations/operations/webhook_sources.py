@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from integrations.signatures.schemes import SCHEMES, checked_options
 
 from . import audit
 from .audit import Who
+from .typeform_answers import checked_mapping
 
 MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.ASCII)
 LARGEST_BYTES = 10_485_760
@@ -31,6 +32,8 @@ class SourceInput:
     label: str
     scheme: str
     options: Mapping[str, Any]
+    purpose: str = WebhookSource.Purpose.STORE
+    mapping: Mapping[str, Any] = field(default_factory=dict)
     secret: str = ""
     overlap_h: int = OVERLAP_H
     max_bytes: int = 262_144
@@ -41,7 +44,17 @@ class SourceInput:
     paused: bool = False
 
 
-_PLAIN = ("label", "scheme", "options", "max_bytes", "content_types", "allowed_ips", "tolerance_s", "per_minute")
+_PLAIN = (
+    "label",
+    "scheme",
+    "purpose",
+    "options",
+    "max_bytes",
+    "content_types",
+    "allowed_ips",
+    "tolerance_s",
+    "per_minute",
+)
 
 
 def save_source(data: SourceInput, who: Who, *, now: datetime, source_id: int | None = None) -> WebhookSource:
@@ -71,31 +84,46 @@ def _cleaned(data: SourceInput, source: WebhookSource) -> dict[str, Any]:
     if data.scheme not in SCHEMES:
         raise ValidationError({"scheme": ["Choose how it signs."]})
     options: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
+    feedback = data.purpose == WebhookSource.Purpose.FEEDBACK
     try:
         options = checked_options(data.scheme, data.options)
     except ValueError as error:
         errors["options"] = [str(error)]
+    try:
+        mapping = checked_mapping(data.mapping) if feedback else {}
+    except ValueError as error:
+        errors["mapping"] = [str(error)]
+    if feedback and data.scheme != "typeform":
+        errors["purpose"] = ["Only Typeform sends such answers."]
     if SCHEMES[data.scheme].needs_secret and not data.secret and not source.secrets.get("current"):
         errors["secret"] = ["This must be given: without it nothing can be verified."]
+    errors |= _wrong_limits(data)
+    if errors:
+        raise ValidationError(errors)
+    cleaned = {name: getattr(data, name) for name in _PLAIN} | {"options": options, "mapping": mapping}
+    cleaned |= {"content_types": list(data.content_types), "allowed_ips": list(data.allowed_ips)}
+    return cleaned | {"state": WebhookSource.State.PAUSED if data.paused else WebhookSource.State.ACTIVE}
+
+
+def _wrong_limits(data: SourceInput) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
     wrong = [kind for kind in data.content_types if not MEDIA_TYPE.fullmatch(kind)]
     if wrong:
         errors["content_types"] = [f"“{wrong[0][:40]}” is no content type."]
     unknown = [one for one in data.allowed_ips if not _network(one)]
     if unknown:
         errors["allowed_ips"] = [f"“{unknown[0][:40]}” is no address or network."]
-    if not 1 <= data.max_bytes <= LARGEST_BYTES:
-        errors["max_bytes"] = [f"Between 1 and {LARGEST_BYTES:,}."]
-    if not 1 <= data.per_minute <= 100_000:
-        errors["per_minute"] = ["Between 1 and 100,000."]
-    if not 0 <= data.tolerance_s <= 86_400:
-        errors["tolerance_s"] = ["Between 0 and 86,400."]
-    if not 0 <= data.overlap_h <= 720:
-        errors["overlap_h"] = ["Between 0 and 720."]
-    if errors:
-        raise ValidationError(errors)
-    cleaned = {name: getattr(data, name) for name in _PLAIN} | {"options": options}
-    cleaned |= {"content_types": list(data.content_types), "allowed_ips": list(data.allowed_ips)}
-    return cleaned | {"state": WebhookSource.State.PAUSED if data.paused else WebhookSource.State.ACTIVE}
+    ranges = {
+        "max_bytes": (1, LARGEST_BYTES),
+        "per_minute": (1, 100_000),
+        "tolerance_s": (0, 86_400),
+        "overlap_h": (0, 720),
+    }
+    for name, (least, most) in ranges.items():
+        if not least <= getattr(data, name) <= most:
+            errors[name] = [f"Between {least} and {most:,}."]
+    return errors
 
 
 def _network(text: str) -> bool:

@@ -8,9 +8,18 @@ from django.test import Client
 from django.urls import reverse
 
 from integrations.models import AuditEvent, Delivery, WebhookSource
+from integrations.operations import inbox
 from tests.webhooks import SECRET, make_source, post
 
-FORM = {"label": "Forms", "scheme": "typeform", "options": "", "secret": SECRET, "overlap_h": "24", "allowed_ips": ""}
+FORM = {
+    "label": "Forms",
+    "scheme": "typeform",
+    "purpose": "store",
+    "options": "",
+    "secret": SECRET,
+    "overlap_h": "24",
+    "allowed_ips": "",
+}
 
 
 def test_a_source_is_made_its_address_shown_and_its_secret_never(staff: Client) -> None:
@@ -43,3 +52,21 @@ def test_a_delivery_is_shown_as_text(staff: Client) -> None:
     assert "&lt;script&gt;" in text
     assert "<script>\\u" not in text
     assert row.delivery_key in staff.get(reverse("admin:integrations_delivery_changelist")).content.decode()
+
+
+def test_a_delivery_is_worked_on_again_from_its_page_and_from_the_list(staff: Client) -> None:
+    post(make_source(), b'{"event_id": "e"}')
+    inbox.work_on_all()
+    row = Delivery.objects.get()
+    assert (row.state, row.events.get().reason) == ("ignored", "kept")
+    address = reverse("admin:integrations_delivery_replay", args=[row.pk])
+    assert "Its signature stands" in staff.get(address).content.decode()
+    assert Delivery.objects.get().state == "ignored"
+    staff.post(address, {"reason": "lost"})
+    assert Delivery.objects.get().state == "received"
+    inbox.work_on_all()
+    chosen = {"action": "replay_many", "_selected_action": [row.pk]}
+    staff.post(reverse("admin:integrations_delivery_changelist"), chosen)
+    assert Delivery.objects.get().state == "received"
+    told = AuditEvent.objects.filter(verb="delivery.replay").order_by("pk").values_list("actor", "reason")
+    assert list(told) == [("ada", "lost"), ("ada", "")]
