@@ -18,6 +18,8 @@ from tests.tour_files import many_tours
 
 pytestmark = pytest.mark.stack
 ACCOUNT = {"provider": "gohighlevel", "account": "loc_second", "token": "pit-second-0123", "calendar": "cal_second"}
+APP = {"client_id": "app-7", "client_secret": "app-secret-0123"}
+HUBSPOT = {"provider": "hubspot", "account": "4711", "oauth": APP}
 LABEL = "Second office"
 APPOINTMENTS = "/gohighlevel/calendars/events/appointments*"
 
@@ -125,6 +127,38 @@ def test_what_the_crm_refuses_is_read_retried_and_seen_in(desk: Page, stack: Sta
     reload_until(desk, "Done")
 
     assert stack.operations().get("dead", 0) <= 1  # the other connection's, which staff retry the same way
+
+
+def test_a_crm_is_signed_in_at_on_its_own_page(desk: Page, stack: Stack) -> None:
+    stack.sandbox("POST", "/_sandbox/accounts", HUBSPOT)
+    desk.goto("/admin/integrations/connection/add/?provider=hubspot")
+    desk.get_by_label("Label *").fill("By consent")
+    desk.get_by_label("Account ID").fill("4711")
+    desk.get_by_label("OAuth client ID").fill("app-7")
+    desk.get_by_label("OAuth client secret").fill("app-secret-0123")
+    desk.get_by_role("button", name="Save and sign in at HubSpot").click()
+    expect(desk.get_by_label("Redirect URL")).to_have_value(f"{stack.url}/admin/integrations/connection/signed-in/")
+
+    desk.get_by_role("button", name="Sign in at HubSpot").click()
+    expect(desk).to_have_url(re.compile(f"^{re.escape(stack.sandbox_url)}/hubspot/oauth/authorize"))
+    desk.get_by_role("button", name="Deny").click()
+    expect(desk.get_by_text("Access was denied on HubSpot's page.")).to_be_visible()
+    expect(desk.get_by_role("main")).to_contain_text("Nobody has signed in at HubSpot yet.")
+
+    for _ in range(30):  # as above: until the gate has counted anew nothing may be asked
+        desk.get_by_role("link", name="Sign in at HubSpot").click()
+        desk.get_by_role("button", name="Sign in at HubSpot", exact=True).click()
+        desk.get_by_role("button", name="Approve for 4711").click()
+        expect(desk).to_have_url(re.compile(r"/admin/integrations/connection/\d+/change/$"))
+        desk.wait_for_load_state()
+        if not desk.get_by_text("being counted anew").count():
+            break
+        desk.wait_for_timeout(1000)
+
+    expect(desk.get_by_text("Signed in at HubSpot: “By consent” works")).to_be_visible()
+    (row,) = stack.database.rows("SELECT state FROM integrations_connection WHERE label = 'By consent'")
+    assert row["state"] == "active"
+    assert "app-secret-0123" not in desk.content()
 
 
 def connections(stack: Stack) -> list[str]:
