@@ -121,7 +121,7 @@ class BasicKey(httpx.Auth):
 
 
 class OAuth2(httpx.Auth):
-    """Bearer tokens renewed with a refresh token, by one holder at a time across all processes.
+    """Bearer tokens got with a refresh token or as the client itself, by one holder at a time across all processes.
 
     A 401 renews once and sends again; a second 401 is the adapter's to judge (AuthError). Token requests go through the
     same guarded client. Raises AuthError when the provider definitely refuses to renew, RefreshBusy while another is at
@@ -142,7 +142,7 @@ class OAuth2(httpx.Auth):
         self._provider = provider
         self._store = store
         self._call = TokenCall(provider, http, endpoint, client_id, base_url=base_url, now=now)
-        self._rotates = endpoint.rotates
+        self._endpoint = endpoint
         self._now = now
         self._held: Credentials | None = None
 
@@ -191,7 +191,7 @@ class OAuth2(httpx.Auth):
             stored = self._store.load()
             if stored.version != old.version and _access(stored):
                 return stored
-            if unheard and self._rotates:
+            if unheard and self._spends(old):
                 raise AuthError(
                     self._provider, f"{INTERRUPTED}; {error.message}", error.status, credentials_version=old.version
                 ) from None
@@ -202,13 +202,23 @@ class OAuth2(httpx.Auth):
         failpoints.reach("in_token_refresh")
         # Without a new refresh token the old one stays good (RFC 6749 §6).
         refresh = grant.refresh_token or old.secrets.get("refresh_token", "")
-        secrets = {**old.secrets, "access_token": grant.access_token, "refresh_token": refresh}
+        secrets = {**old.secrets, "access_token": grant.access_token}
+        if not self._endpoint.granted_to_client(old.secrets):
+            secrets["refresh_token"] = refresh
         if self._store.save(secrets, grant.expires_at, version=old.version):
             return Credentials(secrets, old.version + 1, grant.expires_at)
         # A person gave new credentials while we asked; theirs hold.
         return self._store.load()
 
+    def _spends(self, old: Credentials) -> bool:
+        """Whether asking uses up what was asked with."""
+        return self._endpoint.rotates and not self._endpoint.granted_to_client(old.secrets)
+
     def _ask(self, old: Credentials) -> Grant:
+        if self._endpoint.granted_to_client(old.secrets):
+            named = {name: old.secrets[secret] for name, secret in self._endpoint.by_client.items()}
+            fields = {"grant_type": "client_credentials", **named}
+            return self._call.ask(fields, old.secrets, refused="no access token is given", version=old.version)
         refresh = old.secrets.get("refresh_token", "")
         # Without one there is nothing to ask with: the call says what is missing.
         fields = {"grant_type": "refresh_token", "refresh_token": refresh}
@@ -316,7 +326,8 @@ def sign_in(
         return MintedJwt(provider, store, spec, config)
     if isinstance(spec, BasicSignIn):
         return BasicKey(provider, store, spec)
-    if store.load().secrets.get("refresh_token"):
+    secrets = store.load().secrets
+    if secrets.get("refresh_token") or spec.granted_to_client(secrets):
         return OAuth2(provider, store, http, spec, config.get("client_id", ""), base_url=base_url)
     return LastingToken(provider, store, spec.scheme)
 

@@ -28,6 +28,8 @@ class OAuthSignIn:
 
     `base_url`: where `path` is, by its name in the settings (empty: where the rest is). `basic`: the client's secret
     goes into the Authorization header (§2.3.1) instead of the form. `rotates`: each refresh token is good for one use.
+    `by_client`: further fields of the client credentials grant (§4.4) and the secrets they carry; a connection that
+    has those secrets gets its tokens that way, without any person's consent (empty: the vendor has no such grant).
     `consent`: where people let the app in (None: its refresh token is typed in). A connection without a refresh token
     has a token that stays, the secret `token`, sent under `scheme`.
     """
@@ -39,7 +41,12 @@ class OAuthSignIn:
     scheme: str = "Bearer"
     json: bool = False
     rotates: bool = True
+    by_client: Mapping[str, str] = field(default_factory=dict)
     consent: Consent | None = None
+
+    def granted_to_client(self, secrets: Mapping[str, str]) -> bool:
+        """Whether a connection with these secrets gets its tokens by the client credentials grant."""
+        return bool(self.by_client) and all(secrets.get(name) for name in self.by_client.values())
 
 
 @dataclass(frozen=True, slots=True)

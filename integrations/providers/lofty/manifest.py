@@ -42,7 +42,14 @@ MANIFEST = Manifest(
     label="Lofty",
     # A key is sent as `token …`, what OAuth gives as `Bearer …`. Renewing is documented at this address alone:
     # https://help.lofty.com/hc/en-us/articles/47801571926811-Lofty-OAuth-2-0-API-Reference
-    sign_in=OAuthSignIn("/oauth/token", base_url="lofty_sign_in", basic=True, scheme="token"),
+    sign_in=OAuthSignIn(
+        "/oauth/token",
+        base_url="lofty_sign_in",
+        basic=True,
+        scheme="token",
+        # https://developer.lofty.com/authentication/oauth2
+        by_client={"customer_key": "customer_key"},
+    ),
     limits=(Window("minute", PER_MINUTE["production"], 60),),
     limits_source="https://developer.lofty.com/authentication/overview",
     limit_headers="lofty",
@@ -82,6 +89,13 @@ MANIFEST = Manifest(
         ),
         ConfigField("client_id", "OAuth client ID", "Only for an app of Lofty's developer platform.", required=False),
         ConfigField("client_secret", "OAuth client secret", secret=True, required=False),
+        ConfigField(
+            "customer_key",
+            "Customer key",
+            "Of an app that gets its tokens without a person (client credentials). Then no refresh token is needed.",
+            secret=True,
+            required=False,
+        ),
         ConfigField("refresh_token", "OAuth refresh token", secret=True, required=False),
         ConfigField("access_token", "OAuth access token", "May be empty: it is fetched.", secret=True, required=False),
     ),

@@ -27,10 +27,12 @@ ACCESS_TOKEN_S = 86_400
 FORM = "application/x-www-form-urlencoded"
 TOKEN_PATHS = ("/api/user-web/oauth/token", "/oauth/token")
 SETTINGS = frozenset({"token", "oauth", "users", "lag_s", "late_writes"})
-OAUTH_SETTINGS = frozenset({"client_id", "client_secret", "refresh_token", "access_token", "expires_in"})
+OAUTH_SETTINGS = frozenset(
+    {"client_id", "client_secret", "customer_key", "refresh_token", "access_token", "expires_in"}
+)
 OPEN_FORM_FIELDS = frozenset({"grant_type", "client_id", "redirect_uri"})
 DEFAULTS = {"lag_s": 1.0, "late_writes": False}
-KEY, ACCESS, REFRESH = "key", "access", "refresh"
+KEY, ACCESS, REFRESH, CUSTOMER = "key", "access", "refresh", "customer"
 
 
 class Route(NamedTuple):
@@ -120,7 +122,8 @@ class Lofty:
     def identify(self, data: Data, request: Request) -> str | None:
         """The account of the key or token, valid or not; of the refresh token where one is renewed."""
         if request.path.rstrip("/") in TOKEN_PATHS:
-            secret = _fields(request).get("refresh_token", "")
+            fields = _fields(request)
+            secret = fields.get("refresh_token") or fields.get("customer_key", "")
         else:
             secret = _credentials(request)[1]
         token = data.token(self.slug, digest(secret)) if secret else None
@@ -204,25 +207,26 @@ class Lofty:
         if request.method != "POST" or request.media_type != FORM:
             raise LoftyError(400, "INVALID_PARAMETER", f"this takes POST and {FORM}")
         fields = _fields(request)
-        if fields.get("grant_type") != "refresh_token":
-            raise LoftyError(400, "INVALID_PARAMETER", "grant_type must be refresh_token")
-        given = fields.get("refresh_token", "")
+        grants = {"refresh_token": ("refresh_token", REFRESH), "client_credentials": ("customer_key", CUSTOMER)}
+        if fields.get("grant_type") not in grants:
+            raise LoftyError(400, "INVALID_PARAMETER", f"grant_type must be one of {', '.join(grants)}")
+        name, kind = grants[fields["grant_type"]]
+        given = fields.get(name, "")
         token = data.token(self.slug, digest(given)) if given else None
-        if token is None or token.kind != REFRESH or not token.live:
-            raise LoftyError(400, "INVALID_PARAMETER", "the refresh token is not valid")
+        if token is None or token.kind != kind or not token.live:
+            raise LoftyError(400, "INVALID_PARAMETER", f"the {name.replace('_', ' ')} is not valid")
         account = data.account(self.slug, token.account)
         oauth = account.config.get("oauth") if account else None
         if not isinstance(oauth, dict) or _basic(request) != (oauth["client_id"], oauth["client_secret"]):
             raise LoftyError(401, "BAD_CREDENTIALS", "Invalid client.")
-        data.kill_tokens(self.slug, token.account, REFRESH)
-        access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        lifetime = oauth["expires_in"]
+        access, lifetime = secrets.token_urlsafe(32), oauth["expires_in"]
         data.put_token(self.slug, digest(access), Token(token.account, ACCESS, now + lifetime, live=True))
-        data.put_token(self.slug, digest(refresh), Token(token.account, REFRESH, None, live=True))
-        document = {
-            "access_token": access, "refresh_token": refresh, "expires_in": lifetime, "token_type": "Bearer",
-            "scope": "openApi",
-        }  # fmt: skip
+        document = {"access_token": access, "expires_in": lifetime, "token_type": "Bearer", "scope": "openApi"}
+        if kind == REFRESH:
+            data.kill_tokens(self.slug, token.account, REFRESH)
+            refresh = secrets.token_urlsafe(32)
+            data.put_token(self.slug, digest(refresh), Token(token.account, REFRESH, None, live=True))
+            document["refresh_token"] = refresh
         return Reply(200, document, {"kind": "token", "id": token.account, "op": "update"})
 
     def _set_oauth(self, data: Data, account: str, given: object, held: object, now: float) -> dict[str, object]:
@@ -233,12 +237,14 @@ class Lofty:
         before: dict[str, object] = held if isinstance(held, dict) else {}
         lifetime = reading.number(given.get("expires_in", ACCESS_TOKEN_S), "oauth.expires_in", 1, 10_000_000)
         kept: dict[str, object] = {**before, "expires_in": lifetime}
-        for name in ("client_id", "client_secret", "refresh_token", "access_token"):
+        for name in ("client_id", "client_secret", "customer_key", "refresh_token", "access_token"):
             if name in given:
                 kept[name] = digest(reading.text(given[name], f"oauth.{name}"))
-            elif name not in kept and name != "access_token":
+            elif name not in kept and name.startswith("client_"):
                 raise SettingError(f"oauth.{name}", "is missing")
-        if kept["refresh_token"] != before.get("refresh_token"):
+        if "customer_key" in given:
+            self._set_token(data, account, CUSTOMER, given["customer_key"], None, "oauth.customer_key")
+        if "refresh_token" in given and kept["refresh_token"] != before.get("refresh_token"):
             self._set_token(data, account, REFRESH, given["refresh_token"], None, "oauth.refresh_token")
         if "access_token" in given and kept["access_token"] != before.get("access_token"):
             expires = now + lifetime
