@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--freezes", type=int, help="workers frozen beyond their lease")
     parser.add_argument("--wipes", type=int, help="times Redis forgets everything")
     parser.add_argument("--crashes", type=int, help="times PostgreSQL ends as by pg_ctl stop -m immediate")
+    parser.add_argument("--lease", type=float, default=storm.LEASE_S, metavar="S", help="seconds (default %(default)s)")
     parser.add_argument("--measure", choices=sorted(measures.MEASURES), help="only this figure, without any faults")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="a new folder, kept afterwards (default: none is)")
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tempfile.TemporaryDirectory(prefix="reanna-chaos-", dir="/tmp") as temporary,
             ground(
                 options.database,
-                measures.FIGURES if measured else storm.FIGURES,
+                measures.FIGURES if measured else storm.FIGURES | {"REANNA_LEASE_S": options.lease},
                 options.folder or Path(temporary) / "data",
             ) as site,
         ):
@@ -77,6 +78,7 @@ def _plan(options: argparse.Namespace) -> storm.Plan:
         freezes=number(options.freezes, FREEZES),
         wipes=number(options.wipes, WIPES),
         crashes=number(options.crashes, CRASHES),
+        lease_s=options.lease,
     )
 
 

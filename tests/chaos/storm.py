@@ -64,6 +64,7 @@ class Plan:
     faulty_share: float = 0.1
     workers: int = 3
     settle_s: float = 900.0
+    lease_s: float = LEASE_S
 
 
 @dataclass
@@ -110,7 +111,8 @@ class Storm:
         self._weather_at = 0
         self._staff_look_at = 0.0
         self._counted: dict[str, int] = {}
-        self.outcome = Outcome(plan.seed, "postgres" if site.server else "sqlite")
+        bound_s = plan.lease_s + SWEEP_S + 5
+        self.outcome = Outcome(plan.seed, "postgres" if site.server else "sqlite", bound_s=bound_s)
         self._held = Watch(self.outcome.bound_s)
         blows = ["kill"] * plan.kills + ["freeze"] * plan.freezes + ["wipe"] * plan.wipes
         blows += ["crash"] * (plan.crashes if site.server else 0)
@@ -175,7 +177,7 @@ class Storm:
             pid = self._random.choice(self._workers)
             self._workers.remove(pid)
             self.site.freeze(pid)
-            self._frozen[pid] = time.monotonic() + LEASE_S + 4
+            self._frozen[pid] = time.monotonic() + self.plan.lease_s + 4
         elif what == "wipe":
             if self._random.random() < 0.5:
                 self.site.redis.restart(wipe=True)
