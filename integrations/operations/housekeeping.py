@@ -17,6 +17,7 @@ from integrations.models import (
     BulkItem,
     BulkRun,
     ConnectionHold,
+    Delivery,
     Operation,
     OperationDependency,
     State,
@@ -37,6 +38,8 @@ class Purged:
 def purge(now: datetime) -> Purged:
     """Settled operations after REANNA_KEEP_OPERATIONS_DAYS, attempts after REANNA_KEEP_ATTEMPTS_DAYS.
 
+    Webhooks that are settled go with the operations.
+
     With the attempts go spells in which a connection was held and bulk changes that ended; plans for one that nobody
     confirmed go after a day.
 
@@ -46,6 +49,7 @@ def purge(now: datetime) -> Purged:
     operations = _in_batches(lambda: _purge_operations(_ms(now, settings.REANNA_KEEP_OPERATIONS_DAYS)))
     attempts = _in_batches(lambda: _purge_attempts(_ms(now, settings.REANNA_KEEP_ATTEMPTS_DAYS)))
     _purge_bulk(now)
+    _in_batches(lambda: _purge_deliveries(_ms(now, settings.REANNA_KEEP_OPERATIONS_DAYS)))
     ConnectionHold.objects.filter(until_ms__lt=_ms(now, settings.REANNA_KEEP_ATTEMPTS_DAYS)).delete()
     return Purged(operations, attempts)
 
@@ -102,6 +106,17 @@ def _purge_items(run: BulkRun) -> int:
     ids = list(run.items.order_by("pk").values_list("pk", flat=True)[:BATCH])
     for part in _slices(ids):
         BulkItem.objects.filter(pk__in=part).delete()
+    return len(ids)
+
+
+def _purge_deliveries(before_ms: int) -> int:
+    """Webhooks that are settled; what waits for a person, is dead or in conflict stays."""
+    settled = Delivery.objects.filter(
+        state__in=(Delivery.State.DONE, Delivery.State.IGNORED), received_ms__lt=before_ms, conflicts__isnull=True
+    )
+    ids = list(settled.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    for part in _slices(ids):
+        Delivery.objects.filter(pk__in=part).delete()
     return len(ids)
 
 

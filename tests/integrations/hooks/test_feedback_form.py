@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from integrations.models import AuditEvent, Delivery, Feedback, TourStop, WebhookEvent
-from integrations.operations import inbox
+from integrations.operations import housekeeping, inbox
 from integrations.operations.audit import Who
 from integrations.operations.envelopes import envelopes
 from integrations.operations.webhook_sources import SourceInput, save_source
@@ -175,3 +175,14 @@ def test_one_envelope_for_every_provider() -> None:
     (order,) = envelopes("shopify", shopify, b'{"id": 5}', "d")
     assert (order.type, order.occurred_at, order.subject) == ("orders/create", "2026-09-18T23:00:00Z", "5")
     assert SECRET not in str(order)
+
+
+def test_what_is_settled_goes_after_its_keeping_time_and_nothing_else(source: Any) -> None:
+    stop = TourStopFactory()
+    post(source, body_of({**form(stop), "event_type": "form_response_partial"}))
+    post(source, body_of({**form(stop, hidden=None), "event_id": "waits"}))
+    inbox.work_on_all()
+    housekeeping.purge(timezone.now() + timedelta(days=89))
+    assert [state for state, _ in states()] == ["ignored", "waiting"]
+    housekeeping.purge(timezone.now() + timedelta(days=91))
+    assert [state for state, _ in states()] == ["waiting"]
