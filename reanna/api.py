@@ -32,7 +32,11 @@ OPEN_TO_ALL = {"authentication_classes": (), "permission_classes": ()}
 urlpatterns = [
     *router.urls,
     path("schema", SpectacularAPIView.as_view(**OPEN_TO_ALL), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema", **OPEN_TO_ALL), name="docs"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="api:schema", template_name="api_docs.html", **OPEN_TO_ALL),
+        name="docs",
+    ),
     re_path(r".*", NoSuchAddress.as_view({"get": "retrieve"})),
 ]
 app_name = "api"

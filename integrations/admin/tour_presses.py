@@ -164,13 +164,21 @@ class TourPresses(Deletable):
         def act() -> str:
             return told(request, tour, press(timezone.now()), verb)
 
-        return self._act(request, tour, verb.label, title, act)
+        return self._act(request, tour, verb.label, title, act, (_undo_words(),))
 
-    def _act(self, request: HttpRequest, tour: Tour, label: str, title: str, act: Callable[[], str]) -> HttpResponse:
+    def _act(
+        self,
+        request: HttpRequest,
+        tour: Tour,
+        label: str,
+        title: str,
+        act: Callable[[], str],
+        says: Sequence[str] = (),
+    ) -> HttpResponse:
         """POST does it and goes back to the tour's page, whatever came of it; GET asks."""
         back = self.change_url(tour.pk)
         if request.method != "POST":
-            return ask(self, request, tour, Question(title, label, (), lambda _form: act()), back)
+            return ask(self, request, tour, Question(title, label, says, lambda _form: act()), back)
         try:
             self.message_user(request, act(), messages.SUCCESS)
         except NotPossible as error:

@@ -98,6 +98,7 @@ else:
     DATABASES = {"default": SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+LOGIN_REDIRECT_URL = "admin:index"  # for who opens the sign-in page itself
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # Who keeps guessing waits: counted by name and address together, so that nobody else is locked out.
 AXES_FAILURE_LIMIT = env.read.int("REANNA_SIGN_IN_ATTEMPTS", default=10)

@@ -22,6 +22,7 @@ from integrations.models import (
     LeftOut,
     Office,
     Operation,
+    PlannedUndo,
     State,
     Tour,
 )
@@ -50,6 +51,7 @@ def _made() -> dict[str, Any]:
         name="Website", scopes=("tours:read",), owner=User.objects.earliest("pk"), expires_at=None,
         now=timezone.now(), who=BY,
     )  # fmt: skip
+    imports = _imports()
     return {
         "records": {
             "integrations_agent": tour.agent_id,
@@ -58,7 +60,7 @@ def _made() -> dict[str, Any]:
             "integrations_connection": link.pk,
             "integrations_contact": tour.buyer_id,
             "integrations_feedback": answer.pk,
-            "integrations_importrun": ImportRun.objects.latest("pk").pk,
+            "integrations_importrun": ImportRun.objects.filter(rows__lt=9_000).latest("pk").pk,
             **webhook_records(),
             "integrations_office": Office.objects.get_or_create(name="Midtown")[0].pk,
             "integrations_operation": operations["retry"],
@@ -82,6 +84,8 @@ def _made() -> dict[str, Any]:
         "listed": {"id": listed.pk, "account": listed.account_key},
         "operations": operations,
         "bulk_runs": _bulk_runs(operations["retry"]),
+        "imports": imports,
+        "viewer": _viewer(),
     }
 
 
@@ -131,6 +135,38 @@ def _bulk_runs(operation_id: int) -> dict[str, int]:
             values |= {"until_ms": 4_000_000_000_000, "started_at": timezone.now()}
             BulkRun.objects.filter(pk=run.pk).update(state=state, **values)
     return made
+
+
+def _imports() -> dict[str, int]:
+    """Large ones: one under way, one whose undo is being worked out, one whose undo is planned: what → id."""
+
+    def run(state: str, **more: Any) -> ImportRun:
+        return ImportRun.objects.create(
+            kind="tours",
+            file_name=f"large {state}.csv",
+            file_hash="0" * 64,
+            state=state,
+            actor="ada",
+            rows=9_000,
+            **more,
+        )
+
+    under_way = run("running", began_at=timezone.now(), began_row=2, next_row=3_600)
+    working, planned = run("done", next_row=9_002), run("done", next_row=9_002)
+    far = {"owner": "a worker", "until_ms": 4_000_000_000_000, "total": 3_000, "asked_by": "ada"}
+    PlannedUndo.objects.create(run=working, done=1_200, **far)
+    says, names = ["2,999 tours are cancelled and archived.", "1 tour is left as it is."], ["A-1: changed since"]
+    PlannedUndo.objects.create(run=planned, done=3_000, made_at=timezone.now(), says=says, names=names, **far)
+    return {"running": under_way.pk, "working": working.pk, "planned": planned.pk}
+
+
+def _viewer() -> tuple[str, str]:
+    """Someone who may look and no more: name, password."""
+    name, password = "vera", "she-only-looks"
+    if not User.objects.filter(username=name).exists():
+        made = User.objects.create_user(name, password=password, is_staff=True)
+        made.groups.add(Group.objects.get(name="viewer"))
+    return name, password
 
 
 def _jobs() -> dict[str, int]:

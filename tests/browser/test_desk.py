@@ -1,6 +1,6 @@
 """A day at the desk, in a browser: connect a CRM, import, watch a tour go in, see it fail, mend it.
 
-The tests of this file share one running product and follow one another.
+The tests of this file follow one another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import signed_in
+from tests.browser.conftest import opened
 from tests.stack import Stack
 from tests.tour_files import many_tours
 
@@ -25,8 +25,8 @@ APPOINTMENTS = "/gohighlevel/calendars/events/appointments*"
 
 
 @pytest.fixture(scope="module")
-def desk(browser: Browser, stack: Stack) -> Iterator[Page]:
-    page = signed_in(browser, stack)
+def desk(browser: Browser, stack: Stack, signed: Path) -> Iterator[Page]:
+    page = opened(browser, stack, storage_state=signed)
     stack.sandbox("POST", "/_sandbox/accounts", ACCOUNT)
     yield page
     page.context.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import signed_in
+from tests.browser.conftest import opened
 from tests.stack import Stack
 from tests.tour_files import feedback_file, tours_file
 
@@ -82,12 +82,12 @@ left_out.leave_out('tour', Tour.objects.latest('pk').pk, Connection.objects.earl
 """
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
-def page(request: pytest.FixtureRequest, browser: Browser, stack: Stack, hostile: Path) -> Iterator[Page]:
-    """A window of that width; its policy stands, and whatever runs or is stopped is written down."""
-    opened = signed_in(browser, stack, viewport={"width": request.param, "height": 900})
-    yield opened
-    opened.context.close()
+@pytest.fixture(scope="module")
+def page(browser: Browser, stack: Stack, signed: Path, hostile: Path) -> Iterator[Page]:
+    """A window; its policy stands, and whatever runs or is stopped is written down."""
+    found = opened(browser, stack, storage_state=signed)
+    yield found
+    found.context.close()
 
 
 def paths(stack: Stack) -> list[str]:
@@ -105,8 +105,18 @@ def paths(stack: Stack) -> list[str]:
     found += [f"{HOME}operation/{pk}/do/retry/" for pk in ids("operation", "state = 'dead'", 1)]
     found += [f"{HOME}auditevent/{pk}/change/" for pk in ids("auditevent", "object_type = 'tour'")]
     found += [f"{HOME}tour/{pk}/{page}/" for pk in ids("tour") for page in ("edit", "cancel", "delete")]
+    found += [
+        f"{HOME}operation/{pk}/do/{verb}/"
+        for pk in ids("operation", "state = 'dead'", 1)
+        for verb in ("leave-out", "cancel")
+    ]
+    (first, second), (tour, *_) = ids("contact"), ids("tour")
+    stop = ids("tourstop", f"tour_id = {tour}", 1)[0]
+    found += [f"{HOME}contact/{first}/{page}/" for page in ("merge", f"merge/{second}", "archive", "delete")]
+    found += [f"{HOME}tour/{tour}/stop/{stop}/{page}/" for page in ("status", "outcome", "delete", "shift/down")]
     agent, link = ids("agent", at_most=1)[0], ids("connection", at_most=1)[0]
-    found += [f"{HOME}connection/{link}/{page}/" for page in ("agents", f"agents/{agent}", "delete")]
+    found += [f"{HOME}connection/{link}/{page}/" for page in ("agents", f"agents/{agent}", "pause", "delete")]
+    found += [f"{HOME}tour/{tour}/crm/{link}/leave-out/", f"{HOME}contact/{first}/crm/{link}/leave-out/"]
     return [*found, f"{HOME}importrun/{ids('importrun')[0]}/undo/", f"{stack.sandbox_url}/"]
 
 
@@ -120,20 +130,25 @@ def watched(page: Page) -> list[str]:
 
 
 def wrong_with(page: Page) -> list[str]:
-    """Scripts that ran, elements that were made of text, sideways scrolling, characters that turn lines round."""
+    """Scripts that ran, elements that were made of text, characters that turn lines round; sideways scrolling."""
     found: dict[str, object] = json.loads(
         page.evaluate(
             """() => JSON.stringify({
             ran: window.ran ?? null,
             made: document.querySelectorAll('img[src="x"], a[href^="javascript:alert"]').length
                 + [...document.querySelectorAll('b')].filter(one => one.textContent.includes('B-2')).length,
-            wide: document.documentElement.scrollWidth > innerWidth ? document.documentElement.scrollWidth : 0,
             turned: /[\\u202a-\\u202e\\u2066-\\u2069]/.test(document.documentElement.outerHTML),
             worked: document.body.innerText.includes('4949') ? 1 : 0,
         })"""
         )
     )
-    return [f"{name} {value}" for name, value in found.items() if value]
+    wrong = [f"{name} {value}" for name, value in found.items() if value]
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        needed = page.evaluate("document.documentElement.scrollWidth")
+        if needed > width:
+            wrong.append(f"{needed} px wide in {width}")
+    return wrong
 
 
 def test_hostile_text_is_text_on_every_page(page: Page, stack: Stack) -> None:

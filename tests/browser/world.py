@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,17 @@ def troubled(stack: Stack) -> None:
     eventually(lambda: bool(stack.operations().get("unknown")), 30)
 
 
+@contextlib.contextmanager
+def held_worker(stack: Stack) -> Iterator[None]:
+    """The worker stands still meanwhile."""
+    pid = stack.await_pid("worker")
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+
+
 PRESS = """
 from datetime import timedelta
 from integrations.models import Tour
@@ -59,7 +74,10 @@ class World:
 
     def pages(self) -> list[tuple[str, str]]:
         """(a short name, address) of every page a superuser may open."""
-        found: dict[str, str] = {}
+        runs, home = self.made["imports"], "/admin/integrations/importrun/"
+        found = {f"{home}{runs['running']}/change/": "importrun_change_running", "/admin/nowhere/": "not-found"}
+        found |= {f"{home}{runs[what]}/undo/": f"importrun_undo_{what}" for what in ("working", "planned")}
+        found["/api/docs/"] = "api-docs"
         for run in ("planned", "running", "done", "stopped"):
             arguments = {**self.made["arguments"], "run_id": self.made["bulk_runs"][run]}
             for name, address in addresses(
@@ -69,6 +87,12 @@ class World:
                 if decided is not None and decided.look <= Role.SUPERUSER and not _same(name):
                     found.setdefault(address, name)
         return [(_short(name, address, self), address) for address, name in found.items()]
+
+    @property
+    def viewer(self) -> tuple[str, str]:
+        """Who may only look: name, password."""
+        name, password = self.made["viewer"]
+        return name, password
 
     def _key_of(self, name: str, verb: str) -> Any:
         if name in OF_ACCOUNTS:

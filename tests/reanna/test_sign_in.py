@@ -34,6 +34,11 @@ def test_after_ten_wrong_passwords_the_right_one_is_refused_too(client: Client, 
     assert "_auth_user_id" not in client.session
 
 
+def test_who_opens_the_sign_in_page_itself_comes_to_the_overview(client: Client, someone: User) -> None:
+    answer = client.post(LOGIN, {"username": "someone", "password": PASSWORD})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 def test_another_address_and_another_name_are_not_locked_out_with_it(client: Client, someone: User) -> None:
     User.objects.create_user("other", password=PASSWORD, is_staff=True)
     for _ in range(10):
