@@ -144,6 +144,7 @@ CRMS = {
     "followupboss": "followupboss_crm",
     "gohighlevel": "crm",
     "hubspot": "hubspot_crm",
+    "lofty": "lofty_crm",
     "rollout": "rollout_crm",
 }
 """The fixture of each provider's CRM."""

@@ -52,7 +52,7 @@ def test_what_was_found_is_not_forgotten_when_the_change_of_it_is_refused(
 ) -> None:
     """The create arrived, its answer did not; then the stop was moved, and the CRM says a definite no to that."""
     vendor, tour = each_crm.connection.provider, make_tour(tomorrow)
-    created = {"method": "POST", "path": "^.*/(appointments|meetings)$"}
+    created = {"method": "POST", "path": "^.*/(appointments|calendar|meetings)$"}
     each_crm.sandbox.faults("drop_after_effect", provider=vendor, match=created)
     each_crm.sync(tour)
     move(tour.stops.get(), 30)

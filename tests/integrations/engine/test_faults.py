@@ -247,7 +247,9 @@ def test_what_never_left_is_no_doubt(act: Act, never: tuple[str, int], settings:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        settings.REANNA_BASE_URLS = {act.vendor: nobody if reason == "connect_refused" else "http://crm.invalid"}
+        settings.REANNA_BASE_URLS = settings.REANNA_BASE_URLS | {
+            act.vendor: nobody if reason == "connect_refused" else "http://crm.invalid"
+        }
         act.go()
     assert outcome(act) == ("retryable", reason, False, attempts)
     assert act.writes() == []

@@ -26,17 +26,19 @@ ELSEWHERE = {
     ],
     "rollout": [("location", "The office"), ("title", "Coffee")],
     "followupboss": [("location", "The office"), ("title", "Coffee")],
+    "lofty": [("address", "The office"), ("content", "Coffee")],
 }  # fmt: skip
 TIMES = {
     "gohighlevel": ("startTime", "endTime"), "rollout": ("startsAt", "endsAt"), "followupboss": ("start", "end"),
-    "hubspot": ("hs_meeting_start_time", "hs_meeting_end_time"),
+    "hubspot": ("hs_meeting_start_time", "hs_meeting_end_time"), "lofty": ("startAt", "endAt"),
 }  # fmt: skip
 # What a task says of being done, and its name.
 TASK = {
     "gohighlevel": ("completed", "title"), "rollout": ("isCompleted", "name"), "followupboss": ("isCompleted", "name"),
-    "hubspot": ("hs_task_status", "hs_task_subject"),
+    "hubspot": ("hs_task_status", "hs_task_subject"), "lofty": ("finishFlag", "content"),
 }  # fmt: skip
 # Under what the records of a provider stand, where they do not stand under their person.
+LOFTY = {"appointment": "/v2.0/calendar", "note": "/v1.0/notes", "task": "/v2.0/tasks"}
 UNDER = {"rollout": "/api", "followupboss": "/v1", "hubspot": "/crm/v3/objects"}
 
 
@@ -55,6 +57,8 @@ def path_of(crm: Crm, resource: str = "appointment") -> str:
     if crm.connection.provider in UNDER:
         named = "meeting" if (crm.connection.provider, resource) == ("hubspot", "appointment") else resource
         return f"{UNDER[crm.connection.provider]}/{named}s/{effect['id']}"
+    if crm.connection.provider == "lofty":
+        return f"{LOFTY[resource]}/{effect['id']}"
     if resource == "appointment":
         return f"/calendars/events/appointments/{effect['id']}"
     contact = crm.sandbox.effects("contact")[0]["id"]
@@ -68,7 +72,7 @@ def edit_of(crm: Crm) -> str:
 
 def title_of(crm: Crm) -> str:
     """The field that holds an appointment's title there."""
-    return "hs_meeting_title" if crm.connection.provider == "hubspot" else "title"
+    return {"hubspot": "hs_meeting_title", "lofty": "content"}.get(crm.connection.provider, "title")
 
 
 def change_there(crm: Crm, resource: str = "appointment", **fields: Any) -> None:
@@ -81,9 +85,23 @@ def shown(crm: Crm, resource: str = "appointment") -> dict[str, Any]:
         names = ",".join([*(name for name, _ in ELSEWHERE["hubspot"]), "hs_note_body", TASK["hubspot"][1]])
         told: dict[str, Any] = crm.call("GET", f"{path_of(crm, resource)}?properties={names}").json()["properties"]
         return told
+    if crm.connection.provider == "lofty":
+        return shown_at_lofty(crm, path_of(crm, resource), resource)
     answer: dict[str, Any] = crm.call("GET", path_of(crm, resource)).json()
     inner = answer.get("event" if resource == "appointment" else resource)
     return inner if isinstance(inner, dict) else answer
+
+
+def shown_at_lofty(crm: Crm, path: str, resource: str) -> dict[str, Any]:
+    """Appointments are read among the tasks, notes among those of their lead."""
+    number = path.rpartition("/")[2].partition("-")[0]
+    if resource != "note":
+        task: dict[str, Any] = crm.call("GET", f"/v2.0/tasks/{number}").json()["task"]
+        return task
+    lead = crm.sandbox.effects("contact")[0]["id"]
+    notes = crm.call("GET", f"/v1.0/notes?leadId={lead}").json()["notes"]
+    (note,) = (one for one in notes if str(one["noteId"]) == number)
+    return dict(note)
 
 
 def ours(crm: Crm) -> list[dict[str, Any]]:
@@ -182,7 +200,7 @@ def test_without_knowing_what_was_acknowledged_nothing_is_compared(each_crm: Crm
 
 
 def test_what_was_deleted_there_is_gone_without_a_write(each_crm: Crm, stop: TourStop) -> None:
-    if each_crm.connection.provider in UNDER:
+    if each_crm.connection.provider != "gohighlevel":
         each_crm.call("DELETE", path_of(each_crm))
     else:
         each_crm.sandbox.faults("status", status=404, match={"method": "GET"})
@@ -281,7 +299,7 @@ def say(stop: TourStop, **values: Any) -> None:
 def test_a_note_changed_there_is_not_written_over(each_crm: Crm, stop: TourStop) -> None:
     say(stop, comments="nice yard")
     each_crm.drain()
-    name = "hs_note_body" if each_crm.connection.provider == "hubspot" else "body"
+    name = {"hubspot": "hs_note_body", "lofty": "content"}.get(each_crm.connection.provider, "body")
     changed = shown(each_crm, "note")[name].replace("nice yard", "nice yard, asked for the price")
     change_there(each_crm, "note", **{name: changed})
     say(stop, comments="nice garden")
@@ -299,7 +317,10 @@ def test_a_task_is_compared_by_what_we_own(each_crm: Crm, stop: TourStop) -> Non
     say(stop)
     each_crm.drain()
     done, name = TASK[each_crm.connection.provider]
-    change_there(each_crm, "task", **{done: "COMPLETED" if each_crm.connection.provider == "hubspot" else True})
+    if each_crm.connection.provider == "lofty":
+        each_crm.call("POST", f"{path_of(each_crm, 'task')}/finish")
+    else:
+        change_there(each_crm, "task", **{done: "COMPLETED" if each_crm.connection.provider == "hubspot" else True})
     say(stop, interest_level="very_interested")
     each_crm.drain()
     assert each_crm.operation("feedback.task").state == "succeeded"
