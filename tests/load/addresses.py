@@ -24,6 +24,7 @@ from integrations.models import (
     Tour,
 )
 from tests.admin_places import VERBS_OF, names
+from tests.webhooks import webhook_records
 from tests.who_may import NOBODY, page_of
 
 PAGE_MS, API_LIST_MS = 500.0, 200.0
@@ -161,6 +162,7 @@ def _questions(tour: Tour) -> list[Address]:
         "feedback": Feedback.objects.order_by("-pk").values_list("pk", flat=True)[0], "operation": dead,
         "importrun": ImportRun.objects.order_by("pk").values_list("pk", flat=True)[0], "tour": tour.pk,
         "auditevent": AuditEvent.objects.order_by("-pk").values_list("pk", flat=True)[0],
+        **{name.removeprefix("integrations_"): pk for name, pk in webhook_records().items()},
     }  # fmt: skip
     other = Contact.objects.exclude(pk=tour.buyer_id).order_by("-pk").values_list("pk", flat=True)[0]
     event = AuditEvent.objects.filter(object_type="tour", object_id=tour.pk).order_by("-pk")
