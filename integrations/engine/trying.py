@@ -9,21 +9,19 @@ from typing import Any
 
 from integrations.gateway import Link
 from integrations.models import Connection, ExternalRef
+from integrations.texts import without
 from integrations.transport import Tally
 
 from .claims import Claim
 from .settling import Ending
 from .verdict import Fact
 
-SHORTEST_SECRET = 6
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 
 
 def scrub(text: str, secrets: Mapping[str, object]) -> str:
     """Words of a provider without what it may have echoed: the connection's secrets, authorization headers."""
-    for value in secrets.values():
-        if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, "•••")
+    text = without(text, (value for value in secrets.values() if isinstance(value, str)))
     return _BEARER.sub(r"\1 •••", text)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from integrations.texts import without
+
 from .errors import AuthError, ProviderError, RateLimited, RefreshBusy, body_of, words_of
 from .retry_after import retry_after
 from .sign_in import OAuthSignIn
@@ -96,6 +98,7 @@ class TokenCall:
         words = words_of(response)
         for text in secret:
             words = words.replace(text, "…") if text else words
+        words = without(words, secret)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return RateLimited(self._provider, words, status, retry_after_s=wait)
         definite = 400 <= status < 500 and status not in (408, 425)
