@@ -32,6 +32,6 @@ def note(fact: Fact, detail: str = "") -> None:
 
 
 def tend() -> str:
-    """Goes one way further when it is time; the mode afterwards. One query in normal times."""
+    """Goes one way further when it is time; the mode afterwards. One query and one ping in normal times."""
     gate = wiring.gate()
     return trickle.tend(gate.answers, gate.begin_epoch)

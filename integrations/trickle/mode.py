@@ -91,11 +91,14 @@ def tend(ping: Callable[[], bool], begin_epoch: Callable[[], bool]) -> str:
     """Goes one way further if it is time; the mode afterwards. To be called every two seconds or so by each process.
 
     `ping`: whether Redis answers; `begin_epoch`: lets the gate count from the beginning, False when it could not.
-    Costs one query in normal times.
+    Costs one query and one ping in normal times: staff are told that Redis is away also while nothing is to be sent.
     """
     row = GateMode.objects.filter(pk=1).first()
     if row is None or row.mode == Mode.NORMAL:
-        return Mode.NORMAL
+        if ping():
+            return Mode.NORMAL
+        note(Mode.AWAY)
+        return read().mode
     if row.mode == Mode.TRICKLE and not row.sealed_ms:
         _seal()
     if not ping():

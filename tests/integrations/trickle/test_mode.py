@@ -41,7 +41,16 @@ def row() -> GateMode:
 def test_a_normal_mode_costs_one_query(django_assert_num_queries: Any) -> None:
     given("normal")
     with django_assert_num_queries(1):
-        assert Redis(answers=False).tend() == "normal"
+        assert Redis(answers=True).tend() == "normal"
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+def test_a_redis_that_is_silent_is_told_of_while_nothing_is_to_be_sent(on_record: bool) -> None:
+    if on_record:
+        given("normal")
+    before = db_now()
+    assert Redis(answers=False).tend() == "away"
+    assert row().since_ms >= before
 
 
 def test_silence_for_four_seconds_begins_a_trickle_that_is_sealed_after_it_was_in_force() -> None:
