@@ -245,16 +245,20 @@ class LookupIndex:
     # --- what is new ------------------------------------------------------------------------------------------
 
     def _caught_up(self, version: int, cursor: Cursor, budget: Callable[[], bool]) -> bool:
-        """Read the newest end again; whether all is known now."""
+        """Read the newest end again; whether all is known now.
+
+        That the total adds up says nothing alone: while we read, others file what they make, and people delete. So it
+        must be read back to what was known before.
+        """
         steps = self._backwards(cursor, budget) if cursor.end == "last" else self._forwards(cursor, budget)
-        newest_ms = cursor.newest_ms
+        newest_ms = oldest_ms = cursor.newest_ms
         for page, whole in steps:
             times = [moment_ms(record.get(cursor.by)) for record in page.records] if cursor.by else []
             known = [moment for moment in times if moment is not None]
             surplus = self._surplus(page.total)
-            newest_ms = max([newest_ms, *known])
-            deep = bool(known) and min(known) < cursor.newest_ms - SLACK_MS
-            if whole or surplus == cursor.surplus or (deep and surplus >= 0):
+            newest_ms, oldest_ms = max([newest_ms, *known]), min([oldest_ms, *known])
+            reached, deep = oldest_ms < cursor.newest_ms, oldest_ms < cursor.newest_ms - SLACK_MS
+            if whole or (reached and surplus == cursor.surplus) or (deep and surplus >= 0):
                 noted = replace(cursor, total=page.total, surplus=surplus, newest_ms=newest_ms)
                 if noted != cursor:
                     # For the next look to compare with; when another noted something meanwhile, theirs is as good.
@@ -263,7 +267,7 @@ class LookupIndex:
         return False
 
     def _forwards(self, cursor: Cursor, budget: Callable[[], bool]) -> Iterator[tuple[Page, bool]]:
-        """Pages from the first on, and whether the list is this one page; without an order the first says it all."""
+        """Pages from the first on, and whether the list is this one page; without an order no other says more."""
         page = self._page(cursor, budget)
         yield page, not page.more
         offset = len(page.records)
@@ -278,11 +282,12 @@ class LookupIndex:
         """What came to the end of the list, then page by page towards its beginning."""
         start = offset = max(0, cursor.total - OVERLAP)
         page = self._page(cursor, budget, offset=offset)
-        whole = not start and not page.more
+        whole, records = not start and not page.more, list(page.records)
         while page.more:
             offset += len(page.records)
             page = self._page(cursor, budget, offset=offset, after=page.next)
-        yield page, whole
+            records += page.records
+        yield replace(page, records=records), whole
         for _ in range(DEEPEST - 1):
             if not start:
                 return
