@@ -49,6 +49,8 @@ class _Opening(DeferredAttribute):
     """Decrypts when the attribute is first read, for only then the row is known. Raises Unreadable."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
+        if instance is not None and self.field.attname not in instance.__dict__:
+            instance.refresh_from_db(fields=[self.field.attname, SEAL])  # in one query
         value = super().__get__(instance, cls)
         if isinstance(value, Sealed):
             value = self.field.unsealed(value.stored, instance)

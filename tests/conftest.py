@@ -28,8 +28,8 @@ from tests.redis_server import RedisServer
 from tests.sandbox_server import SandboxServer
 
 MEASURED = tuple(Path(__file__).parent / "integrations" / name for name in (*legs.COVERED, "admin", "api"))
-UNTRACED = frozenset({"test_matrix", "test_permissions", "test_schema_reads", "test_schema_writes", "test_states"})
-"""Thousands of requests or states through the same few lines, which other tests run too."""
+UNTRACED = frozenset({"test_matrix", "test_permissions", "test_schema_reads", "test_schema_writes"})
+"""Thousands of requests through the same few lines, which other tests run too."""
 
 
 # How long an example takes says something of the machine, and nothing of what is tested.

@@ -43,7 +43,7 @@ class TourFactory(DjangoModelFactory):
     class Meta:
         model = models.Tour
 
-    reference = factory.Sequence("T-{}".format)
+    reference = factory.Sequence("F-{}".format)
     title = "An afternoon"
     time_zone = "America/Los_Angeles"
     starts_at = START
@@ -81,7 +81,7 @@ class ConnectionFactory(DjangoModelFactory):
         model = models.Connection
 
     provider = "gohighlevel"
-    label = factory.Sequence("CRM {}".format)
+    label = factory.Sequence("A CRM {}".format)
     sync_from = datetime(2026, 1, 1, tzinfo=UTC)
     account_key = factory.Sequence("loc_{}".format)
     config: Any = factory.LazyAttribute(lambda made: {"location_id": made.account_key, "calendar_id": "cal"})

@@ -12,7 +12,7 @@ import schemathesis
 import yaml
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, connection, transaction
+from django.db import close_old_connections, transaction
 from django.test import Client
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -31,7 +31,6 @@ KEPT = yaml.safe_load((DOCS / "openapi.yaml").read_text("utf-8"))
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 WHO = ("viewer", "operator", "manager", "token")
 EXAMPLES = 20
-EXAMPLES_ON_POSTGRES = 5
 """The requests are the same on both databases and made from the same seed: there, a few see to what only PostgreSQL
 refuses (a NUL, a number too large, a lock in the wrong place)."""
 
@@ -72,7 +71,7 @@ def made(label: str, ids: dict[str, int]) -> list[Any]:
 
     @seed(20261124)
     @settings(
-        max_examples=EXAMPLES if connection.vendor == "sqlite" else EXAMPLES_ON_POSTGRES,
+        max_examples=EXAMPLES,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -82,6 +81,9 @@ def made(label: str, ids: dict[str, int]) -> list[Any]:
     def make(case: Any, known: bool) -> None:
         if known:
             case.path_parameters = {name: str(real[name]) for name in case.path_parameters or {}}
+        # Whom it is for is the server's matter, before the API is reached.
+        for name in [name for name in case.headers or {} if name.lower() == "host"]:
+            del case.headers[name]
         found.append(case)
 
     make()
