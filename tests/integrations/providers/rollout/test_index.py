@@ -329,9 +329,7 @@ def test_without_an_order_a_total_that_adds_up_is_no_proof(lookups: MemoryLookup
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_what_others_file_while_we_read_does_not_make_up_for_what_we_do_not_know(
-    lookups: MemoryLookups, newest_first: bool
-) -> None:
+def test_what_others_file_meanwhile_makes_up_for_nothing(lookups: MemoryLookups, newest_first: bool) -> None:
     crm = Crm(newest_first)
     crm.add(150)
     index(crm, lookups).refresh()
