@@ -11,6 +11,8 @@ from .vendor import SettingError
 USER = "user"
 USER_PARTS = frozenset({"id", "name", "email"})
 MAX_ITEMS = 1000
+MAX_NAME = 10_000
+"""Longer than any page should have to bear; somebody will try."""
 
 
 def known(settings: Mapping[str, object], names: frozenset[str], prefix: str = "") -> None:
@@ -20,10 +22,10 @@ def known(settings: Mapping[str, object], names: frozenset[str], prefix: str = "
             raise SettingError(f"{prefix}{name}", f"is not known; known here: {', '.join(sorted(names))}")
 
 
-def text(value: object, field: str) -> str:
-    """A string of 1 to 500 printable characters."""
-    if not isinstance(value, str) or not 0 < len(value) <= 500 or not value.isprintable():
-        raise SettingError(field, "must be a string of 1 to 500 printable characters")
+def text(value: object, field: str, most: int = 500) -> str:
+    """A string of 1 to `most` printable characters."""
+    if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
+        raise SettingError(field, f"must be a string of 1 to {most} printable characters")
     return value
 
 
@@ -59,7 +61,10 @@ def users(value: object) -> list[dict[str, str]]:
     for index, item in enumerate(value):
         if not isinstance(item, dict) or item.keys() != USER_PARTS:
             raise SettingError(f"users[{index}]", f"must be an object with {', '.join(sorted(USER_PARTS))}")
-        found.append({part: text(item[part], f"users[{index}].{part}") for part in sorted(USER_PARTS)})
+        most = {"name": MAX_NAME}
+        found.append(
+            {part: text(item[part], f"users[{index}].{part}", most.get(part, 500)) for part in sorted(USER_PARTS)}
+        )
     if len({user["id"] for user in found}) != len(found):
         raise SettingError("users", "must not have an id twice")
     return found

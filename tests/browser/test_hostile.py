@@ -40,6 +40,7 @@ def hostile(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "users": [
                 {"id": "u1", "name": IMG, "email": "ann@brokerage.example"},
                 {"id": "u2", "name": LONG, "email": "bob@brokerage.example"},
+                {"id": "u3", "name": "N" * 10_000, "email": "nan@brokerage.example"},
             ],
         },
     )
@@ -166,7 +167,7 @@ def test_hostile_text_is_text_on_every_page(page: Page, stack: Stack) -> None:
         wrong += [f"{path}: {line}" for line in told]
         told.clear()
     assert not wrong, "\n".join(wrong)
-    assert [text for text in (IMG, SCRIPT, LINK, CURLY, LONG, ENDLESS) if text not in shown] == []
+    assert [text for text in (IMG, SCRIPT, LINK, CURLY, LONG, ENDLESS, "N" * 100) if text not in shown] == []
 
 
 def test_a_hostile_file_is_text_in_its_preview(page: Page, hostile: Path) -> None:
